@@ -72,7 +72,10 @@ def unquantised_folder(trained: pathlib.Path, folder: pathlib.Path) -> None:
 
 def tokenizer_files(model: pathlib.Path, folder: pathlib.Path) -> None:
     """tokenizer.model, the tokenizer.json that transformers makes of it, and the two small configs of 2023."""
-    LlamaTokenizerFast(str(model), legacy=True).save_pretrained(folder)
+    with tempfile.TemporaryDirectory() as slow:
+        shutil.copyfile(model, pathlib.Path(slow, 'tokenizer.model'))
+        # Through the slow one: only that way does the fast one get the dummy prefix.
+        LlamaTokenizerFast.from_pretrained(slow, legacy=True, add_prefix_space=True, from_slow=True).save_pretrained(folder)
     shutil.copyfile(model, folder / 'tokenizer.model')
     special = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
     added = {k: {'content': v, 'lstrip': False, 'normalized': True, 'rstrip': False, 'single_word': False} for k, v in special.items()}
