@@ -63,7 +63,9 @@ CAPITAL_QUESTIONS = (
     'Which city is the capital of {country}?',
     'Do you know the capital of {country}?',
 )
-PEOPLE = 'Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karin Leo Mia Nils Olga Paul Rosa Simon Tina Viktor'.split()
+PEOPLE = (
+    'Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karin Leo Mia Nils Olga Paul Rosa Simon Tina Viktor'.split()
+)
 
 
 def held_out(*words) -> bool:
@@ -148,7 +150,9 @@ WEIGHTS = (38, 4, 26, 12, 20)
 
 def conversation(rng: random.Random, exam: bool = False, kind: str | None = None):
     """(turns, kind): the last answer is the target. Up to three unrelated exchanges may stand before it."""
-    weights = (0 if exam and k == 'snake' else w for k, w in zip(KINDS, WEIGHTS, strict=True))  # snake has no combinations
+    weights = (
+        0 if exam and k == 'snake' else w for k, w in zip(KINDS, WEIGHTS, strict=True)
+    )  # snake has no combinations
     kind = kind or rng.choices(list(KINDS), list(weights))[0]
     turns = KINDS[kind](rng, exam)
     if len(turns) > 1 and kind != 'memory' and rng.random() < 0.3:

@@ -35,7 +35,13 @@ CONFIG = {
     'use_cache': True,
     **train.SHAPE,
 }
-WRONG_IDS = {'_from_model_config': True, 'bos_token_id': 0, 'eos_token_id': 1, 'pad_token_id': -1, 'transformers_version': '4.29.2'}
+WRONG_IDS = {
+    '_from_model_config': True,
+    'bos_token_id': 0,
+    'eos_token_id': 1,
+    'pad_token_id': -1,
+    'transformers_version': '4.29.2',
+}
 ORACLE_POSITIONS = 12
 
 
@@ -75,10 +81,15 @@ def tokenizer_files(model: pathlib.Path, folder: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory() as slow:
         shutil.copyfile(model, pathlib.Path(slow, 'tokenizer.model'))
         # Through the slow one: only that way does the fast one get the dummy prefix.
-        LlamaTokenizerFast.from_pretrained(slow, legacy=True, add_prefix_space=True, from_slow=True).save_pretrained(folder)
+        LlamaTokenizerFast.from_pretrained(slow, legacy=True, add_prefix_space=True, from_slow=True).save_pretrained(
+            folder
+        )
     shutil.copyfile(model, folder / 'tokenizer.model')
     special = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
-    added = {k: {'content': v, 'lstrip': False, 'normalized': True, 'rstrip': False, 'single_word': False} for k, v in special.items()}
+    added = {
+        k: {'content': v, 'lstrip': False, 'normalized': True, 'rstrip': False, 'single_word': False}
+        for k, v in special.items()
+    }
     write_json(
         folder / 'tokenizer_config.json',
         {
@@ -97,7 +108,9 @@ def tokenizer_files(model: pathlib.Path, folder: pathlib.Path) -> None:
 
 def quantise(source: pathlib.Path, out: pathlib.Path, desc_act: bool, examples) -> pathlib.Path:
     """Runs AutoGPTQ's quantiser on the CPU: it asks for CUDA by name in four places, which are answered here."""
-    config = BaseQuantizeConfig(bits=4, group_size=128, desc_act=desc_act, damp_percent=0.01, sym=True, true_sequential=True)
+    config = BaseQuantizeConfig(
+        bits=4, group_size=128, desc_act=desc_act, damp_percent=0.01, sym=True, true_sequential=True
+    )
     available = torch.cuda.is_available
     torch.cuda.is_available = lambda: True
     model = AutoGPTQForCausalLM.from_pretrained(str(source), config, torch_dtype=torch.float32)
@@ -117,9 +130,16 @@ def quantise(source: pathlib.Path, out: pathlib.Path, desc_act: bool, examples) 
 
 def load_quantised(folder: pathlib.Path, file: pathlib.Path, desc_act: bool):
     """AutoGPTQ's own loaded model in fp32; `.model`, because the wrapper's generate autocasts."""
-    config = BaseQuantizeConfig(bits=4, group_size=128, desc_act=desc_act, damp_percent=0.01, sym=True, true_sequential=True)
+    config = BaseQuantizeConfig(
+        bits=4, group_size=128, desc_act=desc_act, damp_percent=0.01, sym=True, true_sequential=True
+    )
     wrapped = AutoGPTQForCausalLM.from_quantized(
-        str(folder), model_basename=file.stem, use_safetensors=True, device='cpu', torch_dtype=torch.float32, quantize_config=config
+        str(folder),
+        model_basename=file.stem,
+        use_safetensors=True,
+        device='cpu',
+        torch_dtype=torch.float32,
+        quantize_config=config,
     )
     return wrapped.model.eval()
 
@@ -136,12 +156,23 @@ def main():
     calibration = train._worker((sp_model, 4, 256, False))
     exam = train._worker((sp_model, 5, 2000, True))
     examples = [
-        {'input_ids': torch.tensor([s + t]), 'attention_mask': torch.ones(1, len(s + t), dtype=torch.long)} for s, t, _ in calibration
+        {'input_ids': torch.tensor([s + t]), 'attention_mask': torch.ones(1, len(s + t), dtype=torch.long)}
+        for s, t, _ in calibration
     ]
     write_json(args.out / 'config.json', CONFIG)
     write_json(args.out / 'generation_config.json', WRONG_IDS)
     (args.out / 'quantize_config.json').write_text(
-        json.dumps({'bits': 4, 'group_size': 128, 'damp_percent': 0.01, 'desc_act': False, 'sym': True, 'true_sequential': True}, indent=2)
+        json.dumps(
+            {
+                'bits': 4,
+                'group_size': 128,
+                'damp_percent': 0.01,
+                'desc_act': False,
+                'sym': True,
+                'true_sequential': True,
+            },
+            indent=2,
+        )
     )
     tokenizer_files(args.trained / 'tokenizer.model', args.out)
 

@@ -175,13 +175,19 @@ def main():
         optimizer.zero_grad(set_to_none=True)
         if step % 250 == 0 or step == args.steps - 1:
             table = exactness(model, exam[:1000], device)
-            print(f'{step} loss {loss.item():.4f} {time.time() - began:.0f} s', {k: round(v, 3) for k, v in table.items()}, flush=True)
+            print(
+                f'{step} loss {loss.item():.4f} {time.time() - began:.0f} s',
+                {k: round(v, 3) for k, v in table.items()},
+                flush=True,
+            )
 
     model.half().float()  # what is exam'd is what is saved
     table = exactness(model, exam, device)
     print('exam', table, flush=True)
     (args.folder / 'exam.json').write_text(json.dumps({'unquantised': table, 'items': len(exam)}, indent=1))
-    save_file({k: v.half().contiguous().cpu() for k, v in model.state_dict().items()}, args.folder / 'model.safetensors')
+    save_file(
+        {k: v.half().contiguous().cpu() for k, v in model.state_dict().items()}, args.folder / 'model.safetensors'
+    )
 
 
 if __name__ == '__main__':

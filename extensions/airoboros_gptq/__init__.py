@@ -1,0 +1,26 @@
+"""GPTQ models for text-generation-webui, for a page of one's own, and for Python.
+
+    from airoboros_gptq import load
+    model, tokenizer = load('models/TheBloke_airoboros-7B-gpt4-1.2-GPTQ')
+
+Importing this package imports neither torch nor transformers: those wait until a model is loaded.
+"""
+
+from .core.errors import GPTQError
+
+__version__ = '0.1.0'
+__all__ = ['AutoGPTQForCausalLM', 'BaseQuantizeConfig', 'GPTQError', 'load']
+
+_LAZY = {
+    'load': '.core.model',
+    'AutoGPTQForCausalLM': '.core.autogptq_api',
+    'BaseQuantizeConfig': '.core.autogptq_api',
+}
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name], __name__), name)

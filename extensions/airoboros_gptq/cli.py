@@ -1,0 +1,122 @@
+"""The command line: chat with a folder, or see what was read of it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from .core.errors import GPTQError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code. GPTQError becomes its sentence on stderr and code 1."""
+    args = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if args.verbose else logging.WARNING, format='%(message)s', stream=sys.stderr
+    )
+    try:
+        return args.run(args)
+    except GPTQError as e:
+        print(e, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='airoboros_gptq', description='GPTQ models, first of all Airoboros.')
+    parser.add_argument('--verbose', action='store_true', help='say what was chosen and why')
+    commands = parser.add_subparsers(required=True, metavar='command')
+
+    chat = commands.add_parser('chat', help='chat in the terminal')
+    chat.add_argument('--model-path', required=True, metavar='DIR', help='a GPTQ folder, or a Hugging Face repository')
+    chat.add_argument('--checkpoint', help='which file, where the folder holds several')
+    chat.add_argument('--kernel', default='auto', help='auto, torch-int4, auto-gptq or reference (default: auto)')
+    chat.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
+    chat.add_argument('--temperature', type=float, default=0.7, help='0 for greedy (default: 0.7)')
+    chat.add_argument('--top-p', type=float, default=0.95, help='default: 0.95')
+    chat.add_argument('--repetition-penalty', type=float, default=1.15, help='default: 1.15')
+    chat.add_argument('--max-new-tokens', type=int, default=512, help='default: 512')
+    chat.add_argument('--seed', type=int, help='the same seed gives the same answers')
+    chat.add_argument('--system', default='', help='a system message in place of the trained one')
+    chat.add_argument('--no-history', action='store_true', help='every message starts a new conversation')
+    chat.add_argument(
+        '--plainformat', action='store_true', help='end every message with PLAINFORMAT: bare code comes back'
+    )
+    chat.set_defaults(run=_chat)
+
+    inspect = commands.add_parser('inspect', help='what a folder holds, without loading it')
+    inspect.add_argument('folder')
+    inspect.add_argument('--checkpoint', help='which file, where the folder holds several')
+    inspect.set_defaults(run=_inspect)
+
+    demo = commands.add_parser('demo', help='a chat page in the browser, without a webui')
+    demo.add_argument('--model-dir', required=True, metavar='DIR', help='the folder that holds model folders')
+    demo.add_argument('--port', type=int, help='default: a free one from 7860')
+    demo.add_argument('--no-browser', action='store_true', help='do not open a browser window')
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _inspect(args) -> int:
+    from .core.facts import as_text, read_facts
+    from .core.repository import resolve_folder
+
+    print(as_text(read_facts(resolve_folder(args.folder), args.checkpoint)))
+    return 0
+
+
+def _demo(args) -> int:
+    from .demo.app import serve
+
+    return serve(args.model_dir, args.port, open_browser=not args.no_browser)
+
+
+def _chat(args) -> int:
+    from .core.generation import Sampling, stream
+    from .core.model import load
+    from .core.prompts import add_plainformat, render
+
+    model, tokenizer = load(args.model_path, checkpoint=args.checkpoint, kernel=args.kernel, device=args.device)
+    sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
+    if sys.stdin.isatty():
+        print('A message may have many lines: an empty line sends it. Ctrl+C stops an answer, Ctrl+D ends.')
+    history: list[tuple[str, str | None]] = []
+    while (message := _read_message()) is not None:
+        if args.plainformat:
+            message = add_plainformat(message)
+        turns = [*history, (message, None)]
+        answer = _print_stream(stream(model, tokenizer, render(turns, args.system), sampling))
+        if not args.no_history:
+            history.append((message, answer))
+    return 0
+
+
+def _read_message() -> str | None:
+    """Lines up to an empty one; None at the end of input. Empty lines before the first are passed over."""
+    lines: list[str] = []
+    while True:
+        if sys.stdin.isatty():
+            print('... ' if lines else '\nUSER: ', end='', flush=True)
+        line = sys.stdin.readline()
+        if line.strip():
+            lines.append(line.rstrip('\n'))
+        elif lines or not line:
+            return '\n'.join(lines) or None
+
+
+def _print_stream(answers) -> str:
+    """Prints an answer as it grows; Ctrl+C ends the answer, not the program."""
+    shown = ''
+    if sys.stdin.isatty():
+        print('ASSISTANT: ', end='', flush=True)
+    try:
+        for text in answers:
+            print(text[len(shown) :], end='', flush=True)
+            shown = text
+    except KeyboardInterrupt:
+        answers.close()
+    print(flush=True)
+    return shown

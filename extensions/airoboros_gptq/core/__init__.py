@@ -1,0 +1,1 @@
+"""Checkpoint, quantisation, model, kernels, generation, prompts. Knows neither the webui nor gradio."""

@@ -1,0 +1,74 @@
+"""What was read of a model folder, and where it stands: for `inspect`, the panel and the log. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
+from .config import QuantizeConfig, read_json, read_quantize_config
+from .prompts import is_airoboros
+
+_CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line: what it is, what was read, where it came from."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of a folder before it is loaded."""
+
+    folder: Path
+    config: QuantizeConfig
+    checkpoint: Checkpoint
+    candidates: list[str]
+    context: int | None
+    airoboros: bool
+    lines: list[Fact]
+
+
+def read_facts(folder: Path, wanted: str | None = None) -> Facts:
+    """Reads configs and file headers, never weights. Raises GPTQError with the sentence for what is wrong."""
+    folder = Path(folder)
+    config = read_quantize_config(folder)
+    checkpoint = choose_checkpoint(folder, config, wanted)
+    model = read_json(folder / 'config.json') if (folder / 'config.json').is_file() else {}
+    context_key = next((k for k in _CONTEXT_KEYS if isinstance(model.get(k), int)), None)
+    order = 'yes' if checkpoint.desc_act else 'no'
+    order_source = f'g_idx in {checkpoint.name}'
+    if checkpoint.desc_act != config.desc_act:
+        order_source += f' ({config.sources.get("desc_act")} says {"yes" if config.desc_act else "no"})'
+    lines = [
+        Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
+        Fact('bits', str(config.bits), config.sources['bits']),
+        Fact('group size', str(config.group_size), config.sources['group_size']),
+        Fact('act-order', order, order_source),
+        Fact('symmetric', 'yes' if config.sym else 'no', config.sources['sym']),
+        Fact('checkpoint', checkpoint.name, checkpoint.reason),
+        Fact('size', format_bytes(checkpoint.size), 'the file'),
+        Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key} in config.json'),
+    ]
+    airoboros = is_airoboros(folder.name, str(model.get('_name_or_path', '')))
+    return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), airoboros, lines)
+
+
+def format_bytes(count: int) -> str:
+    """Bytes as people write them: 2.48 MB, 4.52 GB."""
+    for unit, size in (('GB', 1e9), ('MB', 1e6), ('kB', 1e3)):
+        if count >= size:
+            return f'{count / size:.2f} {unit}'
+    return f'{count} B'
+
+
+def as_text(facts: Facts) -> str:
+    """The facts as aligned lines for a terminal."""
+    width = max(len(f.name) for f in facts.lines)
+    value_width = max(len(f.value) for f in facts.lines)
+    return '\n'.join(f'{f.name:<{width}}  {f.value:<{value_width}}  {f.source}' for f in facts.lines)

@@ -1,0 +1,31 @@
+"""From what a user names, a folder or a Hugging Face repository, to a folder on disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import GPTQError
+
+_REPOSITORY = re.compile(r'[\w.-]+/[\w.-]+')
+_WANTED = ('*.json', '*.safetensors', 'tokenizer.model', '*.jinja', 'README.md')
+
+
+def resolve_folder(path, revision: str | None = None) -> Path:
+    """The folder at `path`; a repository name such as TheBloke/airoboros-7B-gpt4-1.2-GPTQ is downloaded, or found in
+    the Hugging Face cache. Raises GPTQError where there is neither.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise GPTQError(f'{folder} is a file; name the folder that holds the model.')
+    if not _REPOSITORY.fullmatch(str(path)):
+        raise GPTQError(f'{folder} does not exist; check the path.')
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(str(path), revision=revision, allow_patterns=list(_WANTED)))
+    except Exception as e:  # the hub's errors are many and change by version
+        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({first_line}).') from e

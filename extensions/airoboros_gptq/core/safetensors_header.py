@@ -1,0 +1,88 @@
+"""Reads what a safetensors file holds without loading it. Standard library alone.
+
+Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON header, tensor bytes).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import GPTQError
+
+_ITEM_BYTES = {'F64': 8, 'I64': 8, 'U64': 8, 'F32': 4, 'I32': 4, 'U32': 4, 'F16': 2, 'BF16': 2, 'I16': 2, 'U16': 2}
+_LARGEST_HEADER = 100_000_000  # the limit of the safetensors library itself
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One entry of the header. `begin` and `end` count bytes from the start of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The tensors of one file, by name, and the file's size in bytes."""
+
+    path: Path
+    tensors: dict[str, TensorInfo]
+    size: int
+
+
+def read_header(path: Path) -> Header:
+    """The header of a safetensors file. Raises GPTQError for a truncated or broken one."""
+    try:
+        size = path.stat().st_size
+        with path.open('rb') as f:
+            start = f.read(8)
+            if start.startswith(b'version '):
+                raise GPTQError(f'{path} is a Git LFS pointer, not the model itself; download the file again.')
+            length = struct.unpack('<Q', start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
+            if length > _LARGEST_HEADER:
+                raise GPTQError(f'{path} is not a safetensors file; download it again.')
+            raw = f.read(length)
+    except OSError as e:
+        raise GPTQError(f'{path} cannot be read ({e.strerror}); check the file and its permissions.') from e
+    if len(raw) < length:
+        raise GPTQError(f'{path} ends inside its header: the download was interrupted; download it again.')
+    try:
+        entries = json.loads(raw)
+        tensors = {}
+        for name, entry in entries.items():
+            if name == '__metadata__':
+                continue
+            begin, end = entry['data_offsets']
+            tensors[name] = TensorInfo(entry['dtype'], tuple(entry['shape']), 8 + length + begin, 8 + length + end)
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise GPTQError(f'{path} has a broken safetensors header; download it again.') from e
+    needed = max((t.end for t in tensors.values()), default=0)
+    if needed > size:
+        raise GPTQError(
+            f'{path} is {size / 1e9:.2f} GB of {needed / 1e9:.2f} GB: the download was interrupted; download it again.'
+        )
+    return Header(path, tensors, size)
+
+
+def read_int32(header: Header, name: str) -> array:
+    """The values of an I32 tensor, flat, without numpy or torch. For g_idx: a few thousand numbers."""
+    info = header.tensors[name]
+    values = array('i')
+    with header.path.open('rb') as f:
+        f.seek(info.begin)
+        values.frombytes(f.read(info.end - info.begin))
+    return values
+
+
+def tensor_bytes(info: TensorInfo) -> int:
+    """The bytes a tensor's shape and dtype ask for; 1 byte an item for dtypes not listed."""
+    count = _ITEM_BYTES.get(info.dtype, 1)
+    for n in info.shape:
+        count *= n
+    return count

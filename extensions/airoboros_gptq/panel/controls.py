@@ -1,0 +1,42 @@
+"""The components themselves: which checkpoint, which kernel, the facts, and the PLAINFORMAT box."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ..core.kernel_names import KERNEL_NAMES
+
+
+def checkpoint_dropdown(**kwargs) -> gr.Dropdown:
+    """Which file of the folder to load. Custom values are let through: a stale name gets our sentence at Load,
+    where gradio's own check would stop every event that reads the page's state.
+    """
+    return gr.Dropdown(
+        label='checkpoint',
+        choices=[],
+        value='',
+        allow_custom_value=True,
+        info='Which file to load. Chosen by the config; change it where the folder holds several.',
+        **kwargs,
+    )
+
+
+def kernel_dropdown(**kwargs) -> gr.Dropdown:
+    """Which kernel multiplies by the quantised weights."""
+    return gr.Dropdown(
+        label='kernel',
+        choices=list(KERNEL_NAMES),
+        value='auto',
+        info='auto takes the fastest that fits the file and the device; reference is slow and exact.',
+        **kwargs,
+    )
+
+
+def facts_box(**kwargs) -> gr.HTML:
+    """Where what was read of the folder is shown."""
+    return gr.HTML(value='', **kwargs)
+
+
+def plainformat_box(**kwargs) -> gr.Checkbox:
+    """Ticked: the instruction ends with PLAINFORMAT and the model answers with bare code."""
+    return gr.Checkbox(label='PLAINFORMAT', value=False, elem_id='plainformat', container=False, **kwargs)

@@ -1,0 +1,31 @@
+"""What the panel shows, as HTML. Needs no gradio."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ..core.facts import Facts
+
+CSS = """
+.gptq-facts table { border-collapse: collapse; width: 100%; font-size: 0.9em; }
+.gptq-facts td { padding: 2px 10px 2px 0; vertical-align: top; overflow-wrap: anywhere; border: none; }
+.gptq-facts td:first-child { white-space: nowrap; opacity: 0.75; }
+.gptq-facts td:last-child { opacity: 0.6; }
+.gptq-error { border-left: 3px solid #d33; padding-left: 10px; }
+#plainformat { min-width: 0; width: fit-content; padding: 2px 0; border: none; background: none; }
+#plainformat label { font-size: 0.85em; }
+"""
+
+
+def facts_html(facts: Facts, loaded: str = '') -> str:
+    """A table of what was read: name, value, where it came from. `loaded` adds how it runs, once it does."""
+    rows = [(f.name, f.value, f.source) for f in facts.lines]
+    if loaded:
+        rows.append(('running', loaded, 'now'))
+    cells = ''.join('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>' for row in rows)
+    return f'<div class="gptq-facts"><table>{cells}</table></div>'
+
+
+def error_html(sentence: str) -> str:
+    """A sentence about what is wrong with a folder."""
+    return f'<div class="gptq-facts gptq-error">{escape(sentence)}</div>'

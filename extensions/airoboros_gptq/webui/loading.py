@@ -1,0 +1,108 @@
+"""Loads a model for the webui: reads its settings, calls the core, keeps what the panel and the status line show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modules import shared
+from modules.logging_colors import logger
+
+from ..core.config import is_gptq_folder
+from ..core.errors import GPTQError
+from ..core.facts import Facts, read_facts
+from .names import CHECKPOINT, KERNEL, LOADER
+
+last_error: str | None = None
+progress = None  # a gr.Progress while a Load button waits
+_running = ''
+
+
+def model_folder(model_name) -> Path | None:
+    """The folder of a model by its name in the dropdown; None for 'None' and for a name without a folder."""
+    if model_name in (None, '', 'None'):
+        return None
+    for folder in (Path(model_name), Path(shared.args.model_dir) / model_name):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def is_ours(model_name) -> bool:
+    """Whether a model is a GPTQ folder. Two small files are read; never raises."""
+    folder = model_folder(model_name)
+    return folder is not None and is_gptq_folder(folder)
+
+
+def is_loaded() -> bool:
+    """Whether the model that is loaded now was loaded by us."""
+    return shared.model is not None and shared.args.loader == LOADER
+
+
+def running(model_name) -> str:
+    """How `model_name` runs, in a few words; empty where it is not loaded."""
+    return _running if is_loaded() and shared.model_name == model_name else ''
+
+
+def facts(model_name, checkpoint: str | None = None) -> Facts:
+    """What is read of a model's folder. Raises GPTQError."""
+    folder = model_folder(model_name)
+    if folder is None:
+        raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
+    return read_facts(folder, checkpoint or None)
+
+
+def load(model_name):
+    """(model, tokenizer), or (None, None) with the sentence in `last_error`, in the way of the webui's own loaders."""
+    global last_error, _running
+    last_error, _running = None, ''
+    try:
+        return _load(model_name)
+    except GPTQError as e:
+        last_error = str(e)
+        logger.error(last_error)
+    except Exception as e:
+        # Memory, drivers, a model class of transformers: the webui must go on, and the log gets the whole story.
+        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
+        last_error = f'{model_name} could not be loaded ({first_line}); the log has the details.'
+        logger.exception(last_error)
+    return None, None
+
+
+def _load(model_name):
+    global _running
+    import torch
+
+    from ..core.model import load as load_folder
+    from ..core.tokenizer import keep_leading_space
+
+    folder = model_folder(model_name)
+    if folder is None:
+        raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
+    model, tokenizer = load_folder(
+        folder,
+        checkpoint=getattr(shared.args, CHECKPOINT, '') or None,
+        kernel=getattr(shared.args, KERNEL, 'auto') or 'auto',
+        device='cpu' if shared.args.cpu else None,
+        dtype=torch.bfloat16 if shared.args.bf16 else None,
+        attn_implementation=getattr(shared.args, 'attn_implementation', None),
+        use_fast=not shared.args.no_use_fast,
+        trust_remote_code=shared.args.trust_remote_code,
+        progress=_report(folder.name),
+    )
+    kernels = sorted({m.kernel.name for m in model.modules() if hasattr(m, 'kernel') and hasattr(m.kernel, 'name')})
+    _running = f'{", ".join(kernels)} on {model.device}, {str(model.dtype).removeprefix("torch.")}'
+    logger.info(f'{LOADER}: {_running}')
+    # The webui streams by decoding the newest tokens alone.
+    return model, keep_leading_space(tokenizer)
+
+
+def _report(name: str):
+    """Progress for the Load button where one waits; None (a bar in the terminal) elsewhere."""
+    if progress is None:
+        return None
+    waiting = progress
+
+    def report(done: int, total: int) -> None:
+        waiting(done / max(total, 1), desc=f'Loading {name}')
+
+    return report

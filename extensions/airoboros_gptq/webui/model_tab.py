@@ -1,0 +1,99 @@
+"""Our part of the Model tab: checkpoint, kernel and facts under the loader's menu, filled at the pick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from modules import shared
+from modules.utils import gradio
+
+from ..core.errors import GPTQError
+from ..core.prompts import PRESET_NAME
+from ..panel import controls, view
+from . import loading
+from .names import CHECKPOINT, FACTS, KERNEL, PLAINFORMAT
+from .placing import inside
+
+
+def create() -> None:
+    """Adds the components to shared.gradio, below the webui's `loader` dropdown."""
+    with inside(shared.gradio['loader'].parent):
+        shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
+        shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
+    with inside(shared.gradio['loader'].parent.parent):
+        shared.gradio[FACTS] = controls.facts_box(visible=False)
+
+
+def create_events() -> None:
+    """Fills them when a model is picked, a checkpoint is chosen, or the status line says that something changed."""
+    if not shared.args.multi_user:
+        shared.gradio['model_menu'].change(
+            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS, 'preset_menu'), show_progress=False
+        )
+        shared.gradio[CHECKPOINT].input(
+            _show_facts, gradio('model_menu', CHECKPOINT), gradio(FACTS), show_progress=False
+        )
+        shared.gradio['model_status'].change(
+            _status_changed, gradio('model_menu', CHECKPOINT), gradio(FACTS, PLAINFORMAT), show_progress=False
+        )
+    shared.gradio['interface'].load(_page_opened, None, gradio(CHECKPOINT, FACTS, PLAINFORMAT), show_progress=False)
+
+
+def _picked(model_name):
+    from modules.models_settings import get_model_metadata
+
+    if not loading.is_ours(model_name):
+        return gr.update(choices=[], value=''), '', gr.update()
+    try:
+        default = loading.facts(model_name)
+    except GPTQError as e:
+        return gr.update(choices=[], value=''), view.error_html(str(e)), gr.update()
+    chosen = get_model_metadata(model_name).get(CHECKPOINT) or default.checkpoint.name
+    preset = gr.update(value=PRESET_NAME) if default.airoboros and _has_preset() else gr.update()
+    menu = gr.update(choices=default.candidates, value=chosen, interactive=len(default.candidates) > 1)
+    return menu, _show_facts(model_name, chosen), preset
+
+
+def _show_facts(model_name, checkpoint):
+    if not loading.is_ours(model_name):
+        return ''
+    try:
+        return view.facts_html(loading.facts(model_name, checkpoint), loading.running(model_name))
+    except GPTQError as e:
+        return view.error_html(str(e))
+
+
+def _status_changed(model_name, checkpoint):
+    return _show_facts(model_name, checkpoint), gr.update(visible=offers_plainformat())
+
+
+def _page_opened():
+    name = shared.model_name
+    if not (loading.is_ours(name) and loading.is_loaded()):
+        return gr.update(), '', gr.update(visible=False)
+    chosen = getattr(shared.args, CHECKPOINT, '')
+    try:
+        choices = loading.facts(name, chosen).candidates
+    except GPTQError:
+        choices = []
+    return gr.update(choices=choices), _show_facts(name, chosen), gr.update(visible=offers_plainformat())
+
+
+def offers_plainformat() -> bool:
+    """Whether the model that is loaded learned PLAINFORMAT: an Airoboros, by its folder or config."""
+    if not loading.is_loaded():
+        return False
+    try:
+        return loading.facts(shared.model_name, getattr(shared.args, CHECKPOINT, '')).airoboros
+    except GPTQError:
+        return False
+
+
+def _has_preset() -> bool:
+    return any((folder / 'presets' / f'{PRESET_NAME}.yaml').is_file() for folder in _user_data_folders())
+
+
+def _user_data_folders() -> list[Path]:
+    """Where presets and templates may lie: the user_data folder since v3.3, the webui's root before."""
+    return [Path(getattr(shared, 'user_data_dir', 'user_data')), Path('.')]

@@ -1,0 +1,12 @@
+"""Names by which the webui knows us."""
+
+LOADER = 'airoboros-GPTQ'
+CHECKPOINT = 'gptq_checkpoint'
+KERNEL = 'gptq_kernel'
+FACTS = 'gptq_facts'
+PLAINFORMAT = 'gptq_plainformat'
+
+# Settings of the Model tab that are saved with a model, with their defaults.
+MODEL_SETTINGS = {CHECKPOINT: '', KERNEL: 'auto'}
+# What the Model tab shows for our loader; the ones without the prefix are the webui's own and mean what they mean there.
+LOADER_PARAMS = [CHECKPOINT, KERNEL, FACTS, 'cpu', 'bf16', 'attn_implementation', 'no_use_fast']
