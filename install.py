@@ -261,8 +261,9 @@ def drop_ours(data, droppable):
 
 def drop_dead_models(data, templates):
     """A config-user.yaml without what fails once we are gone: our loader (a KeyError) and our templates (a warning)."""
-    templates = '|'.join(map(re.escape, templates)) or '(?!)'
-    dead = rf'(?mi)^[ \t]+(?:loader:[ \t]*["\']?airoboros|instruction_template:[ \t]*["\']?(?:{templates})\b)[^\n]*(?:\n|\Z)'
+    named = [r'loader:[ \t]*["\']?airoboros']
+    named += [rf'instruction_template:[ \t]*["\']?{re.escape(t)}(?:["\'\s]|\Z)' for t in templates]
+    dead = rf'(?mi)^[ \t]+(?:{"|".join(named)})[^\n]*(?:\n|\Z)'
     out = []
     for section in re.split(r'(?m)^(?=\S)', data.decode('latin-1')):  # whatever the encoding, the bytes stay
         kept = re.sub(dead, '', section)
@@ -319,7 +320,7 @@ def compare(webui, wanted, known):
         mark = wanted[rel][1] if rel in wanted else None
         if mark and have == mark:
             files.update({rel: [mark]} if ours else {})  # the same thing was there before us: not ours to remove
-        elif mark and (have is None or have in ours):
+        elif mark and (have is None or ours):
             files[rel] = [mark]
             writes.append(rel)
         elif have in ours:
@@ -528,7 +529,7 @@ def check_environment(python, remark):
 
 def clean_environ(**more):
     """Ours without what would lead another Python to other packages, or pip to install them elsewhere."""
-    drop = r'PYTHON(PATH|HOME|STARTUP|USERBASE|SAFEPATH)|PIP_(TARGET|PREFIX|USER|ROOT|PYTHON|REQUIRE_VIRTUALENV)|__PYVENV.*'
+    drop = r'PYTHON(PATH|HOME|STARTUP|USERBASE|SAFEPATH)|PIP_(TARGET|PREFIX|ROOT|PYTHON|REQUIRE_VIRTUALENV)|__PYVENV.*'
     kept = {name: value for name, value in os.environ.items() if not re.fullmatch(drop, name)}
     return {**kept, 'PYTHONNOUSERSITE': '1', 'PIP_USER': '0', **more}
 

@@ -48,7 +48,8 @@ def facts(model_name, checkpoint: str | None = None) -> Facts:
     folder = model_folder(model_name)
     if folder is None:
         raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
-    return read_facts(folder, checkpoint or None)
+    chosen = read_facts(folder)
+    return chosen if checkpoint in (None, '', chosen.checkpoint.name) else read_facts(folder, checkpoint)
 
 
 def load(model_name):

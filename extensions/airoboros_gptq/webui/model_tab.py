@@ -13,7 +13,7 @@ from ..core.prompts import PRESET_NAME
 from ..panel import controls, view
 from . import loading
 from .names import CHECKPOINT, FACTS, KERNEL, PLAINFORMAT
-from .placing import inside
+from .placing import below, inside
 
 
 def create() -> None:
@@ -21,7 +21,7 @@ def create() -> None:
     with inside(shared.gradio['loader'].parent):
         shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
-    with inside(shared.gradio['loader'].parent.parent):
+    with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
 
 

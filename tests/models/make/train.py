@@ -90,7 +90,7 @@ def _worker(args):
     for _ in range(count):
         source, target, bos, kind = corpus.sample(rng, exam)
         ids = [BOS] * bos + encode(_sp, source)
-        items.append((ids, _sp.encode(target) + [EOS], kind))
+        items.append((ids, [*_sp.encode(target), EOS], kind))
     return items
 
 
