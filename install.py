@@ -27,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 NAME = 'airoboros_gptq'
-COPIED_FOLDERS = ('presets', 'instruction-templates')
+COPIED_FOLDERS = 'presets', 'instruction-templates'
 VENV = ROOT / '.venv'
 # The newest release that was tried: one version for everybody, and pip must not pick another for us.
 TORCH = 'torch==2.13.0'
@@ -92,7 +92,7 @@ def check_writable(paths):
 
 def remove_empty_folders(webui, folders):
     for rel in sorted(folders, key=len, reverse=True):
-        folder = webui.root / rel
+        folder = webui.at(rel)
         if folder.is_dir() and not folder.is_symlink() and all(p.name == '__pycache__' for p in folder.iterdir()):
             shutil.rmtree(folder)
 
@@ -133,6 +133,9 @@ class Webui:
             return Path(os.path.relpath(path, self.root)).as_posix()
         except ValueError:  # another drive
             return str(path)
+
+    def at(self, rel):
+        return Path(os.path.normpath(self.root / rel))  # not left to the system: root may be a link, '..' would differ
 
     def default_extensions(self):
         """The list that holds while settings.yaml says nothing; writing the key would lose its entries."""
@@ -316,11 +319,11 @@ def compare(webui, wanted, known):
     """(files of the new manifest, to write, to remove, kept as they are); ours is what has a hash that we wrote."""
     files, writes, removals, kept = {}, [], [], []
     for rel in sorted({*wanted, *known}):
-        have, ours = fingerprint(webui.root / rel), known.get(rel, [])
+        have, ours = fingerprint(webui.at(rel)), known.get(rel, [])
         mark = wanted[rel][1] if rel in wanted else None
         if mark and have == mark:
             files.update({rel: [mark]} if ours else {})  # the same thing was there before us: not ours to remove
-        elif mark and (have is None or ours):
+        elif mark and (have is None or have in ours):
             files[rel] = [mark]
             writes.append(rel)
         elif have in ours:
@@ -352,7 +355,7 @@ def install(webui, link=False, enable=False):
     manifest = start_manifest(webui, link)
     wanted = source_files(webui, link)
     files, writes, removals, kept = compare(webui, wanted, manifest['files'])
-    check_writable([webui.root / rel for rel in writes + removals] + [webui.settings] * enable)
+    check_writable([webui.at(rel) for rel in writes + removals] + [webui.settings] * enable)
     failed = None
     final = {**manifest, 'files': files}
     before = after = None
@@ -362,7 +365,7 @@ def install(webui, link=False, enable=False):
         failed = stop
     if before != after:
         final['settings'] = {'before': encode(before), 'after': encode(after)}
-    parents = {folder for rel in writes for folder in (webui.root / rel).parents if not folder.exists()}
+    parents = {folder for rel in writes for folder in webui.at(rel).parents if not folder.exists()}
     final['folders'] = sorted({*manifest['folders'], *map(webui.rel, parents)})
     if final != manifest or writes or removals:
         # Before any file, and with the old hashes too: an install cut short can be finished or uninstalled.
@@ -373,7 +376,7 @@ def install(webui, link=False, enable=False):
         if before != after:
             write(webui.settings, after)
         remove_empty_folders(webui, final['folders'] if removals else [])
-        final['folders'] = [rel for rel in final['folders'] if (webui.root / rel).is_dir()]
+        final['folders'] = [rel for rel in final['folders'] if webui.at(rel).is_dir()]
         write_manifest(webui, final)
     report(webui, link, len(writes), len(removals), kept)
     if enable and not failed:
@@ -387,19 +390,19 @@ def report(webui, link, writes, removals, kept):
     changed = f'{writes} {"links" if link else "files"} written, {removals} removed' if writes or removals else ''
     print(f'{webui.extension}: {changed or "already installed, nothing to do"}.')
     for rel in kept:
-        print(f'Kept {webui.root / rel}, which was there before or has been edited.')
+        print(f'Kept {webui.at(rel)}, which was there before or has been edited.')
 
 
 def apply(webui, wanted, writes, removals, link):
     for rel in writes:
-        source, target = wanted[rel][0], webui.root / rel
+        source, target = wanted[rel][0], webui.at(rel)
         target.parent.mkdir(parents=True, exist_ok=True)
         if link:
             put(target, lambda temp, source=source: temp.symlink_to(source, source.is_dir()))
         else:
             write(target, source.read_bytes())
     for rel in removals:
-        (webui.root / rel).unlink()
+        webui.at(rel).unlink()
 
 
 # ---------------------------------------------------------------- uninstall
@@ -412,20 +415,18 @@ def uninstall(webui):
             raise Stop(f'{webui.extension} was not put there by install.py or holds your own files: delete it by hand.')
         print(f'{NAME} is not installed in {webui.root}, so nothing was changed.')
         return
-    check_writable([*(webui.root / rel for rel in manifest['files']), webui.settings])
+    check_writable([*(webui.at(rel) for rel in manifest['files']), webui.settings])
     for rel, ours in manifest['files'].items():
-        path = webui.root / rel
+        path = webui.at(rel)
         temp_of(path).unlink(missing_ok=True)
         if fingerprint(path) in ours:
             path.unlink()
         elif os.path.lexists(path):
             print(f'Kept {path}, which has been edited.')
-    gone = [Path(rel) for rel in manifest['files'] if not os.path.lexists(webui.root / rel)]
-    failed = restore_settings(webui, manifest['settings'], [p.stem for p in gone if p.parent.name == 'presets'])
-    models = webui.data / 'models' / 'config-user.yaml'
-    edit(
-        models, lambda data: drop_dead_models(data, [p.stem for p in gone if p.parent.name == 'instruction-templates'])
-    )
+    gone = [path for path in map(webui.at, manifest['files']) if not os.path.lexists(path)]
+    presets, templates = ([path.stem for path in gone if path.parent.name == folder] for folder in COPIED_FOLDERS)
+    failed = restore_settings(webui, manifest['settings'], presets)
+    edit(webui.data / 'models' / 'config-user.yaml', lambda data: drop_dead_models(data, templates))
     if manifest['mode'] == 'copy':
         for cache in list(webui.extension.rglob('__pycache__')):
             shutil.rmtree(cache)
@@ -458,7 +459,7 @@ def restore_settings(webui, record, presets):
             return before
         droppable = webui.default_extensions() if record and not find_list(before or b'')[1] else None
         text = drop_ours(data, droppable).decode('utf-8')
-        # A preset that does not exist is an error in the log, and gradio refuses the menu's events over it.
+        # A preset that does not exist is an error in the log each time it is asked for.
         for preset in presets:
             text = re.sub(rf'(?m)^preset:[ \t]*(["\']?){re.escape(preset)}\1[ \t]*\r?(?:\n|\Z)', '', text)
         return text.encode('utf-8') if text.strip() or not data.strip() else None

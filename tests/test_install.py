@@ -235,8 +235,11 @@ def test_an_install_survives_the_upgrade_of_the_webui_to_another_layout(source, 
     assert {k: v for k, v in snapshot(old.root).items() if k.startswith(('extensions', 'user_data'))} == before
 
 
-def test_user_data_beside_the_webui_is_found(source, tmp_path):
-    webui = Webui(tmp_path / 'builds' / 'webui', 'v4')
+def test_user_data_beside_the_webui_is_found_through_a_link_too(source, tmp_path):
+    webui = Webui(tmp_path / 'elsewhere' / 'webui', 'v4')
+    (tmp_path / 'builds').mkdir()
+    (tmp_path / 'builds' / 'webui').symlink_to(webui.root)
+    webui.root = tmp_path / 'builds' / 'webui'
     shutil.move(webui.data, tmp_path / 'builds' / 'user_data')
     before = snapshot(tmp_path / 'builds')
     run(source, 'webui', webui.root)
@@ -265,6 +268,7 @@ SETTINGS = [
     '"default_extensions": [\n  a,\n  b\n]\nseed: 1\n',
     'default_extensions:\nseed: 1\n',
     'default_extensions:',
+    'default_extensions: # none\nseed: 1\n',
     'default_extensions: null  # c\nseed: 1\n',
     'default_extensions: ~',
     'default_extensions:\n- airoboros_gptq_of_another\n',

@@ -260,3 +260,9 @@ class _bar:
     def __exit__(self, *error) -> None:
         if self.tqdm is not None:
             self.tqdm.close()
+
+
+def describe_running(model: nn.Module) -> str:
+    """How a loaded model runs, in a few words: its kernels, device and dtype."""
+    kernels = sorted({m.kernel.name for m in model.modules() if isinstance(m, GPTQLinear)})
+    return f'{", ".join(kernels)} on {model.device}, {str(model.dtype).removeprefix("torch.")}'

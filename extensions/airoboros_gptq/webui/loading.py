@@ -73,6 +73,7 @@ def _load(model_name):
     global _running
     import torch
 
+    from ..core.model import describe_running
     from ..core.model import load as load_folder
     from ..core.tokenizer import keep_leading_space
 
@@ -90,8 +91,7 @@ def _load(model_name):
         trust_remote_code=shared.args.trust_remote_code,
         progress=_report(folder.name),
     )
-    kernels = sorted({m.kernel.name for m in model.modules() if hasattr(m, 'kernel') and hasattr(m.kernel, 'name')})
-    _running = f'{", ".join(kernels)} on {model.device}, {str(model.dtype).removeprefix("torch.")}'
+    _running = describe_running(model)
     logger.info(f'{LOADER}: {_running}')
     # The webui streams by decoding the newest tokens alone.
     return model, keep_leading_space(tokenizer)

@@ -1,0 +1,105 @@
+"""The model behind the page: one at a time, loaded, asked and let go."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..core.config import is_gptq_folder
+from ..core.errors import GPTQError
+from ..core.facts import Facts, read_facts
+from ..core.prompts import add_plainformat, as_code_block, render
+
+Message = dict[str, str]  # role and content, as gradio's chatbot takes them; a user's may carry 'plain'
+
+
+def list_models(model_dir: Path) -> list[str]:
+    """Names of the GPTQ folders in `model_dir`."""
+    return sorted(p.name for p in model_dir.iterdir() if is_gptq_folder(p))
+
+
+class Engine:
+    """Loads and runs models of one folder. Loading and generating take turns."""
+
+    def __init__(self, model_dir: Path):
+        self._dir = model_dir
+        self._lock = threading.Lock()
+        self._name = ''
+        self._running = ''
+        self._model = self._tokenizer = None
+
+    def facts(self, name: str | None, checkpoint: str | None = None) -> Facts:
+        """What is read of a folder. Raises GPTQError."""
+        if not name:
+            raise GPTQError('No model is picked; pick one above.')
+        read = read_facts(self._dir / name)
+        return read if checkpoint in (None, '', read.checkpoint.name) else read_facts(self._dir / name, checkpoint)
+
+    def running(self, name: str | None) -> str:
+        """How `name` runs, in a few words; empty where it is not loaded."""
+        return self._running if name == self._name else ''
+
+    def load(self, name: str | None, checkpoint: str | None, kernel: str, progress) -> None:
+        """Replaces the loaded model. Raises GPTQError; then no model is loaded."""
+        from ..core.model import describe_running, load
+
+        self.facts(name, checkpoint)
+        self.unload()
+        with self._lock:
+            self._model, self._tokenizer = load(
+                self._dir / name, checkpoint=checkpoint or None, kernel=kernel, progress=progress
+            )
+            self._name, self._running = name, describe_running(self._model)
+
+    def unload(self) -> None:
+        """Lets the model go, and its memory."""
+        with self._lock:
+            self._model = self._tokenizer = None
+            self._name = self._running = ''
+            gc.collect()
+
+    def answer(self, turns: list[Message], plain: bool, settings) -> Iterator[tuple[list[Message], list[Message], str]]:
+        """(shown, turns, '') as the answer grows. The last of `turns` is the user's, asked with PLAINFORMAT if `plain`."""
+        import gradio as gr
+
+        from ..core.generation import Sampling, stream
+
+        if not turns or turns[-1]['role'] != 'user':
+            yield for_display(turns), turns, ''
+            return
+        if self._model is None:
+            raise gr.Error('No model is loaded; pick one and press Load.')
+        turns = [*turns[:-1], {**turns[-1], 'plain': plain}]
+        temperature, top_p, penalty, length = settings
+        sampling = Sampling(temperature, top_p, penalty, int(length))
+        yield for_display(turns), turns, ''
+        with self._lock:
+            for text in stream(self._model, self._tokenizer, prompt(turns), sampling):
+                answered = [*turns, {'role': 'assistant', 'content': text}]
+                yield for_display(answered), answered, ''
+
+
+def prompt(turns: list[Message]) -> str:
+    """The Airoboros prompt for a conversation whose last message is the user's."""
+    pairs: list[tuple[str, str | None]] = []
+    for turn in turns:
+        if turn['role'] == 'user':
+            pairs.append((add_plainformat(turn['content']) if turn.get('plain') else turn['content'], None))
+        else:
+            pairs[-1] = (pairs[-1][0], turn['content'])
+    return render(pairs)
+
+
+def for_display(turns: list[Message]) -> list[Message]:
+    """The conversation as the chatbot shows it: answers asked for as PLAINFORMAT as code blocks."""
+    shown, plain = [], False
+    for turn in turns:
+        content = turn['content']
+        if turn['role'] == 'user':
+            plain = bool(turn.get('plain'))
+        elif plain and not content.lstrip().startswith('`'):
+            content = as_code_block(content)
+        shown.append({'role': turn['role'], 'content': content})
+    return shown
