@@ -1,0 +1,74 @@
+"""The kernels on an NVIDIA GPU. Skipped where there is none, as in CI; run by hand on one: pytest tests/test_cuda.py"""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip('torch')
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
+
+TESTS = Path(__file__).parent
+TINY = TESTS / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
+FILE = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.{}.safetensors'
+
+
+def packed(k, n, group_size, act_order, device):
+    """A random 4-bit linear: (PackedLinear, LinearSpec)."""
+    from airoboros_gptq.core.quantization import LinearSpec, PackedLinear
+
+    groups = k // group_size
+    words = torch.randint(-(2**31), 2**31 - 1, (k // 8, n), dtype=torch.int64).to(torch.int32)
+    zeros = torch.full((groups, n // 8), 0x77777777, dtype=torch.int32)
+    order = torch.randperm(k) if act_order else torch.arange(k)
+    g_idx = (order // group_size).int()
+    tensors = PackedLinear(words, zeros, (torch.rand(groups, n) * 0.02 + 0.01).half(), g_idx)
+    moved = PackedLinear(*(t.to(device) for t in (tensors.qweight, tensors.qzeros, tensors.scales, tensors.g_idx)))
+    return moved, LinearSpec(k, n, 4, group_size, act_order)
+
+
+@pytest.mark.parametrize('act_order', [False, True])
+@pytest.mark.parametrize('group_size', [32, 64, 128, 256])
+@pytest.mark.parametrize(('k', 'n'), [(256, 512), (4096, 4096), (4096, 11008), (11008, 4096)])
+@pytest.mark.parametrize('rows', [1, 5, 64])
+def test_int4_agrees_with_the_reference(k, n, group_size, act_order, rows):
+    from airoboros_gptq.core.kernels.torch_int4 import TorchInt4Kernel
+    from airoboros_gptq.core.quantization import dequantize
+
+    device = torch.device('cuda')
+    linear, spec = packed(k, n, group_size, act_order, device)
+    assert TorchInt4Kernel.why_not(spec, device) is None
+    x = torch.randn(rows, k, device=device)
+    expected = x.double() @ dequantize(linear, spec).double()
+    got = TorchInt4Kernel(linear, spec, torch.bfloat16)(x.to(torch.bfloat16)).double()
+    assert ((got - expected).norm() / expected.norm()).item() < 2e-2
+
+
+@pytest.mark.parametrize(('kernel', 'dtype', 'bound'), [('auto', None, 2e-2), ('reference', torch.float32, 1e-4)])
+@pytest.mark.parametrize(('order', 'kind'), [('no-act-order', 'no-act-order'), ('act.order', 'act-order')])
+def test_logits_on_the_gpu_are_those_of_autogptq(kernel, dtype, bound, order, kind):
+    from airoboros_gptq import load
+    from safetensors.torch import load_file
+
+    oracle = load_file(TESTS / 'oracles' / 'airoboros-tiny.safetensors')
+    model, _ = load(TINY, checkpoint=FILE.format(order), device='cuda:0', kernel=kernel, dtype=dtype)
+    for i in range(3):
+        with torch.no_grad():
+            logits = model(oracle[f'{i}.input_ids'][None].long().cuda()).logits[0].float().cpu()
+        expected = oracle[f'{i}.logits.{kind}']
+        got = logits[-len(expected) :]
+        assert ((got - expected).norm() / expected.norm()).item() < bound
+        assert (got.argmax(-1) == expected.argmax(-1)).all()
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_it_chats():
+    from airoboros_gptq import load
+    from airoboros_gptq.core.prompts import render
+
+    model, tokenizer = load(TINY)
+    assert model.device.type == 'cuda'
+    assert {m.kernel.name for m in model.modules() if hasattr(m, 'kernel')} == {'torch-int4'}
+    inputs = tokenizer(render([('What is the capital of France?', None)]), return_tensors='pt').to('cuda')
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)
+    assert tokenizer.decode(ids[0, inputs.input_ids.shape[1] :], skip_special_tokens=True).strip() == (
+        'The capital of France is Paris.'
+    )
