@@ -53,13 +53,14 @@ def build(model_dir: Path) -> gr.Blocks:
             except GPTQError as e:
                 return gr.update(choices=[], value=''), view.error_html(str(e))
             menu = gr.update(choices=read.candidates, value=read.checkpoint.name, interactive=len(read.candidates) > 1)
-            return menu, view.facts_html(read, engine.running(name))
+            return menu, view.facts_html(read, engine.running(read))
 
         def show(name, wanted):
             try:
-                return view.facts_html(engine.facts(name, wanted), engine.running(name))
+                read = engine.facts(name, wanted)
             except GPTQError as e:
                 return view.error_html(str(e))
+            return view.facts_html(read, engine.running(read))
 
         def do_load(name, wanted, chosen_kernel, progress=gr.Progress()):  # noqa: B008 (gradio reads the default)
             try:
@@ -73,17 +74,23 @@ def build(model_dir: Path) -> gr.Blocks:
             return 'Model unloaded'
 
         def ask(text, turns, plain, *settings):
-            yield from engine.answer([*turns, {'role': 'user', 'content': text}] if text.strip() else turns, plain, settings)
+            yield from engine.answer(
+                [*turns, {'role': 'user', 'content': text}] if text.strip() else turns, plain, settings
+            )
 
         def regenerate(turns, plain, *settings):
-            yield from engine.answer(turns[:-1] if turns and turns[-1]['role'] == 'assistant' else turns, plain, settings)
+            yield from engine.answer(
+                turns[:-1] if turns and turns[-1]['role'] == 'assistant' else turns, plain, settings
+            )
 
         # What was typed and what came back, as plain text; the chatbot shows it with code in blocks.
         turns = gr.State([])
         page.load(pick, model, [checkpoint, facts], show_progress='hidden')
         model.change(pick, model, [checkpoint, facts], show_progress='hidden')
         checkpoint.input(show, [model, checkpoint], facts, show_progress='hidden')
-        load.click(do_load, [model, checkpoint, kernel], status).then(show, [model, checkpoint], facts, show_progress='hidden')
+        load.click(do_load, [model, checkpoint, kernel], status).then(
+            show, [model, checkpoint], facts, show_progress='hidden'
+        )
         unload.click(do_unload, None, status).then(show, [model, checkpoint], facts, show_progress='hidden')
         started = [
             event(ask, [message, turns, plainformat, *sampling], [chat, turns, message], show_progress='hidden')
@@ -106,7 +113,9 @@ def serve(model_dir: str, port: int | None = None, open_browser: bool = True) ->
         raise GPTQError(f'{folder} holds no folder with a GPTQ model; give the one that holds your model folders.')
     page = build(folder)
     page.queue()
-    page.launch(server_name='127.0.0.1', server_port=port, inbrowser=open_browser, show_api=False, prevent_thread_lock=True)
+    page.launch(
+        server_name='127.0.0.1', server_port=port, inbrowser=open_browser, show_api=False, prevent_thread_lock=True
+    )
     print(f'Open {page.local_url} in a browser; Ctrl+C ends.', file=sys.stderr, flush=True)
     page.block_thread()
     return 0

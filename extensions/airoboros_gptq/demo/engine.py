@@ -26,7 +26,7 @@ class Engine:
     def __init__(self, model_dir: Path):
         self._dir = model_dir
         self._lock = threading.Lock()
-        self._name = ''
+        self._loaded: tuple[Path, str] | None = None
         self._running = ''
         self._model = self._tokenizer = None
 
@@ -37,27 +37,28 @@ class Engine:
         read = read_facts(self._dir / name)
         return read if checkpoint in (None, '', read.checkpoint.name) else read_facts(self._dir / name, checkpoint)
 
-    def running(self, name: str | None) -> str:
-        """How `name` runs, in a few words; empty where it is not loaded."""
-        return self._running if name == self._name else ''
+    def running(self, facts: Facts) -> str:
+        """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
+        return self._running if (facts.folder, facts.checkpoint.name) == self._loaded else ''
 
     def load(self, name: str | None, checkpoint: str | None, kernel: str, progress) -> None:
         """Replaces the loaded model. Raises GPTQError; then no model is loaded."""
         from ..core.model import describe_running, load
 
-        self.facts(name, checkpoint)
+        chosen = self.facts(name, checkpoint)
         self.unload()
         with self._lock:
             self._model, self._tokenizer = load(
-                self._dir / name, checkpoint=checkpoint or None, kernel=kernel, progress=progress
+                chosen.folder, checkpoint=chosen.checkpoint.name, kernel=kernel, progress=progress
             )
-            self._name, self._running = name, describe_running(self._model)
+            self._loaded = (chosen.folder, chosen.checkpoint.name)
+            self._running = describe_running(self._model)
 
     def unload(self) -> None:
         """Lets the model go, and its memory."""
         with self._lock:
             self._model = self._tokenizer = None
-            self._name = self._running = ''
+            self._loaded, self._running = None, ''
             gc.collect()
 
     def answer(self, turns: list[Message], plain: bool, settings) -> Iterator[tuple[list[Message], list[Message], str]]:
