@@ -6,10 +6,10 @@ Source of names and defaults: AutoGPTQ 0.7.1, `AutoGPTQForCausalLM.from_quantize
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from .checkpoint import find_name
-from .config import QuantizeConfig
+from .config import parse_claims
 from .errors import GPTQError
 from .model import load
 from .repository import resolve_folder
@@ -76,15 +76,7 @@ class AutoGPTQForCausalLM:
             model_basename = None
         config = None
         if quantize_config is not None:
-            config = QuantizeConfig(
-                bits=quantize_config.bits,
-                group_size=quantize_config.group_size,
-                desc_act=quantize_config.desc_act,
-                sym=quantize_config.sym,
-                checkpoint_format=quantize_config.checkpoint_format,
-                model_file_base_name=quantize_config.model_file_base_name,
-                sources=dict.fromkeys(('model_file_base_name', 'desc_act'), 'the quantize_config given'),
-            )
+            config = parse_claims(asdict(quantize_config), 'the quantize_config given')
         model, _ = load(
             folder,
             checkpoint=model_basename,

@@ -53,9 +53,8 @@ def list_checkpoints(folder: Path) -> list[str]:
 
 def _shards(index: Path) -> list[str]:
     weight_map = read_json(index).get('weight_map')
-    if not isinstance(weight_map, dict) or not all(
-        isinstance(v, str) and Path(v).name == v for v in weight_map.values()
-    ):
+    usable = isinstance(weight_map, dict) and weight_map
+    if not usable or not all(isinstance(v, str) and Path(v).name == v for v in weight_map.values()):
         raise GPTQError(f'{index} has no usable weight_map; download it again.')
     return sorted(set(weight_map.values()))
 

@@ -23,6 +23,7 @@ _SYNONYMS = {
     'model_file_base_name': ('model_file_base_name',),
 }
 _TYPES = {'bits': int, 'group_size': int, 'desc_act': bool, 'sym': bool}
+_ALLOWED = {'bits': (2, 3, 4, 8), 'checkpoint_format': ('gptq', 'gptq_v2'), 'quant_method': ('gptq',)}
 _DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant_method': 'gptq'}
 
 
@@ -43,10 +44,10 @@ class QuantizeConfig:
 def read_json(path: Path) -> dict:
     """The object in a JSON file. Raises GPTQError where the file is unreadable, broken or not an object."""
     try:
-        value = json.loads(path.read_text(encoding='utf-8'))
+        value = json.loads(path.read_text(encoding='utf-8-sig'))  # Windows editors put a byte order mark in front
     except (OSError, UnicodeDecodeError) as e:
         raise GPTQError(f'{path} cannot be read ({e}); check the file or download it again.') from e
-    except json.JSONDecodeError as e:
+    except (json.JSONDecodeError, RecursionError) as e:
         raise GPTQError(f'{path} is not valid JSON ({e}); download it again.') from e
     if not isinstance(value, dict):
         raise GPTQError(f'{path} holds a {type(value).__name__} where an object is expected; download it again.')
@@ -98,10 +99,15 @@ def parse_claims(claims: dict, source: str) -> QuantizeConfig:
             raise GPTQError(
                 f'{source} says {key} is {value!r} where a {expected.__name__} is expected; correct it or download it again.'
             )
+        if name in _ALLOWED and value not in _ALLOWED[name]:
+            allowed = ', '.join(map(str, _ALLOWED[name]))
+            raise GPTQError(f'{source} says {key} is {value}; this loader reads {allowed}, so use another one for it.')
         values[name], sources[name] = value, source
     for name in ('bits', 'group_size'):
         if name not in values:
             raise GPTQError(f'{source} does not say {name}; add it or download the file again.')
+    if values['group_size'] < 1 and values['group_size'] != -1:
+        raise GPTQError(f'{source} says group_size is {values["group_size"]}; correct it, -1 means one group.')
     return QuantizeConfig(**values, sources=sources)
 
 

@@ -54,13 +54,8 @@ def read_header(path: Path) -> Header:
         raise GPTQError(f'{path} ends inside its header: the download was interrupted; download it again.')
     try:
         entries = json.loads(raw)
-        tensors = {}
-        for name, entry in entries.items():
-            if name == '__metadata__':
-                continue
-            begin, end = entry['data_offsets']
-            tensors[name] = TensorInfo(entry['dtype'], tuple(entry['shape']), 8 + length + begin, 8 + length + end)
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        tensors = {k: _tensor_info(v, 8 + length) for k, v in entries.items() if k != '__metadata__'}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise GPTQError(f'{path} has a broken safetensors header; download it again.') from e
     needed = max((t.end for t in tensors.values()), default=0)
     if needed > size:
@@ -68,6 +63,18 @@ def read_header(path: Path) -> Header:
             f'{path} is {size / 1e9:.2f} GB of {needed / 1e9:.2f} GB: the download was interrupted; download it again.'
         )
     return Header(path, tensors, size)
+
+
+def _tensor_info(entry: dict, start: int) -> TensorInfo:
+    """One entry, its offsets counted from the start of the file. Raises ValueError and its like where it is not sound."""
+    begin, end = entry['data_offsets']
+    info = TensorInfo(entry['dtype'], tuple(entry['shape']), start + begin, start + end)
+    bad_shape = not all(isinstance(n, int) and n >= 0 for n in info.shape)
+    if not isinstance(info.dtype, str) or bad_shape or not 0 <= begin <= end:
+        raise ValueError(entry)
+    if info.dtype in _ITEM_BYTES and tensor_bytes(info) != end - begin:
+        raise ValueError(entry)
+    return info
 
 
 def read_int32(header: Header, name: str) -> array:

@@ -1,0 +1,40 @@
+"""What the tests of the core and the command line share. Imports neither torch nor transformers by itself: tests of the
+installer and of the webui run beside these, in environments of their own.
+"""
+
+import sys
+from functools import lru_cache
+
+import pytest
+import support
+
+# A checkout that was never installed is tested as it stands.
+if str(support.EXTENSIONS) not in sys.path:
+    sys.path.insert(0, str(support.EXTENSIONS))
+
+
+@pytest.fixture(scope='session')
+def load_tiny():
+    """load_tiny(checkpoint, kernel, dtype): the tiny Airoboros, loaded once for all tests. None of them may change it."""
+
+    @lru_cache
+    def load_once(checkpoint=support.PLAIN, kernel='reference', dtype=None):
+        from airoboros_gptq import load
+
+        return load(support.TINY, checkpoint=checkpoint, kernel=kernel, dtype=dtype, device='cpu')
+
+    return load_once
+
+
+@pytest.fixture
+def tiny_copy(tmp_path):
+    """A copy of the tiny folder, with one checkpoint in it, that a test may damage."""
+    return support.copy_tiny(tmp_path / 'airoboros-tiny-gpt4-1.2-GPTQ', support.PLAIN)
+
+
+@pytest.fixture(scope='session')
+def llama_tokenizer_model():
+    """The path of the real LLaMA tokenizer.model, which may not be published with this project."""
+    if not support.LLAMA_TOKENIZER.is_file():
+        pytest.skip("LLaMA's tokenizer.model is not here; name its path in AIROBOROS_LLAMA_TOKENIZER")
+    return support.LLAMA_TOKENIZER

@@ -1,0 +1,145 @@
+"""What a folder says of its quantisation, over the years and where it is broken."""
+
+import json
+
+import pytest
+from airoboros_gptq.core.config import is_gptq_folder, parse_claims, read_json, read_quantize_config
+from airoboros_gptq.core.errors import GPTQError
+
+JUNE_2023 = {
+    'bits': 4,
+    'group_size': 128,
+    'damp_percent': 0.01,
+    'desc_act': False,
+    'sym': True,
+    'true_sequential': True,
+}
+YEARS = {
+    'June 2023': JUNE_2023,
+    'July 2023': {**JUNE_2023, 'model_name_or_path': None, 'model_file_base_name': None},
+    'August 2023': {**JUNE_2023, 'static_groups': False, 'model_file_base_name': 'model'},
+    'AutoGPTQ 0.7.1': {**JUNE_2023, 'is_marlin_format': False, 'checkpoint_format': 'gptq', 'quant_method': 'gptq'},
+    'GPTQModel': {**JUNE_2023, 'format': 'gptq', 'method': 'gptq', 'lm_head': False, 'meta': {}, 'dynamic': None},
+    'synonyms': {'w_bit': 4, 'q_group_size': 128},
+}
+
+
+def write(folder, name, value):
+    (folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
+    return folder
+
+
+@pytest.mark.parametrize('year', YEARS)
+def test_reads_every_year(tmp_path, year):
+    config = read_quantize_config(write(tmp_path, 'quantize_config.json', YEARS[year]))
+    assert (config.bits, config.group_size, config.desc_act, config.sym) == (4, 128, False, True)
+    assert config.checkpoint_format == 'gptq'
+    assert config.model_file_base_name == YEARS[year].get('model_file_base_name')
+    assert config.sources['bits'] == 'quantize_config.json'
+
+
+def test_absent_fields_are_marked_as_defaults(tmp_path):
+    config = read_quantize_config(write(tmp_path, 'quantize_config.json', {'bits': 3, 'group_size': -1}))
+    assert (config.desc_act, config.sym, config.checkpoint_format) == (False, True, 'gptq')
+    assert config.sources['sym'] == config.sources['desc_act'] == 'default'
+
+
+@pytest.mark.parametrize('key', ['format', 'checkpoint_format'])
+def test_v2_under_both_names(tmp_path, key):
+    write(tmp_path, 'quantize_config.json', {**JUNE_2023, key: 'gptq_v2'})
+    assert read_quantize_config(tmp_path).checkpoint_format == 'gptq_v2'
+
+
+def test_search_order(tmp_path):
+    claims = {**JUNE_2023, 'quant_method': 'gptq'}
+    write(tmp_path, 'config.json', {'quantization_config': {**claims, 'bits': 8}})
+    assert read_quantize_config(tmp_path).bits == 8
+    write(tmp_path, 'quant_config.json', {**claims, 'bits': 3})
+    assert read_quantize_config(tmp_path).bits == 3
+    write(tmp_path, 'quantize_config.json', {**claims, 'bits': 2})
+    assert read_quantize_config(tmp_path).bits == 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ({'bits': '4'}, ['bits', "'4'", 'int']),
+        ({'bits': True}, ['bits', 'True']),
+        ({'bits': 5}, ['bits', '5', '2, 3, 4']),
+        ({'bits': 0}, ['bits', '0']),
+        ({'group_size': 0}, ['group_size', '0']),
+        ({'group_size': -2}, ['group_size', '-2']),
+        ({'group_size': 128.0}, ['group_size', '128.0']),
+        ({'desc_act': 'false'}, ['desc_act', "'false'", 'bool']),
+        ({'checkpoint_format': 2}, ['checkpoint_format', '2']),
+        ({'checkpoint_format': 'marlin'}, ['marlin', 'gptq_v2']),
+        ({'quant_method': 'awq'}, ['awq']),
+        ({'bits': None}, ['does not say bits']),
+        ({'group_size': None}, ['does not say group_size']),
+    ],
+)
+def test_senseless_claims_are_named(tmp_path, change, words):
+    write(tmp_path, 'quantize_config.json', {**JUNE_2023, **change})
+    with pytest.raises(GPTQError) as e:
+        read_quantize_config(tmp_path)
+    for word in ['quantize_config.json', *words]:
+        assert word in str(e.value)
+    assert '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize('content', ['{"bits": 4,', '[4, 128]', '"gptq"', ''])
+def test_broken_json_is_named(tmp_path, content):
+    write(tmp_path, 'quantize_config.json', content)
+    with pytest.raises(GPTQError, match=r'quantize_config\.json .*download it again'):
+        read_quantize_config(tmp_path)
+
+
+def test_binary_and_deep_json_are_named(tmp_path):
+    (tmp_path / 'a.json').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(GPTQError, match='cannot be read'):
+        read_json(tmp_path / 'a.json')
+    (tmp_path / 'b.json').write_text('[' * 200_000)
+    with pytest.raises(GPTQError, match='not valid JSON'):
+        read_json(tmp_path / 'b.json')
+
+
+def test_byte_order_mark_is_no_fault(tmp_path):
+    """Windows editors put one in front of a file that a person corrected by hand."""
+    (tmp_path / 'quantize_config.json').write_bytes(b'\xef\xbb\xbf' + json.dumps(JUNE_2023).encode())
+    assert read_quantize_config(tmp_path).bits == 4
+
+
+def test_no_config_names_the_remedy(tmp_path):
+    write(tmp_path, 'config.json', {'model_type': 'llama'})
+    with pytest.raises(GPTQError, match=r'no quantize_config\.json .*download quantize_config\.json'):
+        read_quantize_config(tmp_path)
+
+
+def test_parse_names_the_source_it_is_given():
+    with pytest.raises(GPTQError, match='the model menu says bits'):
+        parse_claims({'bits': 'four', 'group_size': 128}, 'the model menu')
+
+
+@pytest.mark.parametrize(
+    ('files', 'ours'),
+    [
+        ({'quantize_config.json': JUNE_2023}, True),
+        ({'quantize_config.json': '{"bits": 4,'}, True),  # broken, but ours to complain about
+        ({'quantize_config.json': {**JUNE_2023, 'quant_method': 'awq'}}, False),
+        ({'config.json': {'quantization_config': {'quant_method': 'gptq', 'bits': 4}}}, True),
+        ({'config.json': {'quantization_config': {'quant_method': 'bitsandbytes'}}}, False),
+        ({'config.json': {'quantization_config': {'bits': 4}}}, False),
+        ({'config.json': {'model_type': 'llama'}}, False),
+        ({'config.json': '{'}, False),
+        ({}, False),
+    ],
+)
+def test_is_gptq_folder(tmp_path, files, ours):
+    for name, value in files.items():
+        write(tmp_path, name, value)
+    assert is_gptq_folder(tmp_path) is ours
+
+
+def test_is_gptq_folder_of_no_folder(tmp_path):
+    assert is_gptq_folder(tmp_path / 'absent') is False
+    assert is_gptq_folder(write(tmp_path, 'quantize_config.json', JUNE_2023) / 'quantize_config.json') is False

@@ -1,0 +1,42 @@
+"""What an import brings in: a menu, a panel or `--help` must not wait for torch."""
+
+import pytest
+from support import EXTENSIONS, run_python
+
+HEAVY = ('torch', 'transformers', 'gradio', 'numpy', 'safetensors', 'tokenizers', 'accelerate')
+LIGHT = {
+    'package': 'import airoboros_gptq',
+    'cli': 'import airoboros_gptq.cli as c; c._parser()',
+    'facts': 'from airoboros_gptq.core import facts, prompts, config, checkpoint, kernel_names, repository',
+    'facts of a folder': 'from airoboros_gptq.core.facts import read_facts; read_facts(__import__("support").TINY)',
+    'view': 'import airoboros_gptq.panel.view',
+    'script.py, as the webui loads it': (
+        'import importlib.util as u; s = u.spec_from_file_location("extensions.x.script", '
+        f'{str(EXTENSIONS / "airoboros_gptq" / "script.py")!r}); m = u.module_from_spec(s); s.loader.exec_module(m); '
+        'assert m.custom_css()'
+    ),
+}
+
+
+@pytest.mark.parametrize('what', LIGHT)
+def test_imports_nothing_heavy(what):
+    heavy = f'print([m for m in {HEAVY} if m in sys.modules])'
+    here = f'import sys; sys.path.append({str(EXTENSIONS.parent / "tests")!r})\n'
+    code, out, err = run_python('-c', f'{here}{LIGHT[what]}\n{heavy}')
+    assert (code, out.strip()) == (0, '[]'), err
+
+
+def test_public_names():
+    import airoboros_gptq
+
+    for name in airoboros_gptq.__all__:
+        assert getattr(airoboros_gptq, name) is not None
+    with pytest.raises(AttributeError, match='nonsense'):
+        _ = airoboros_gptq.nonsense
+
+
+def test_kernel_names_of_the_menu_are_those_there_are():
+    from airoboros_gptq.core.kernel_names import KERNEL_NAMES
+    from airoboros_gptq.core.kernels import KERNELS
+
+    assert KERNEL_NAMES == ('auto', *(k.name for k in KERNELS))
