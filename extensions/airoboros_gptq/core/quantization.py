@@ -41,14 +41,13 @@ class PackedLinear:
 
 def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
     """Unpacks words along the first axis: int32 [W, M] to uint8 [W*32/bits, M], lowest bits first."""
-    words = packed.to(torch.int64) & 0xFFFFFFFF
     if 32 % bits == 0:
-        shifts = torch.arange(0, 32, bits, device=packed.device).view(1, -1, 1)
-        values = (words.unsqueeze(1) >> shifts) & (2**bits - 1)
+        shifts = torch.arange(0, 32, bits, device=packed.device, dtype=torch.int32).view(1, -1, 1)
+        values = (packed.unsqueeze(1) >> shifts) & (2**bits - 1)
     else:
         # Values cross the words' borders: 3-bit packs 32 values into the 96 bits of 3 words.
         period = bits
-        words = words.view(-1, period, packed.shape[1])
+        words = (packed.to(torch.int64) & 0xFFFFFFFF).view(-1, period, packed.shape[1])
         at = torch.arange(0, 32 * period, bits, device=packed.device)
         low, shift = at // 32, (at % 32).view(1, -1, 1)
         high = (low + 1).clamp(max=period - 1)
@@ -77,6 +76,6 @@ def group_index(spec: LinearSpec, g_idx: torch.Tensor | None, device) -> torch.T
 def dequantize(packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """The weight [K, N] in `dtype`, computed in fp32 from the formula in this module's docstring."""
     q = unpack(packed.qweight, spec.bits)
-    zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format)
+    zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format).float()
     group = group_index(spec, packed.g_idx, q.device)
-    return (packed.scales.float()[group] * (q.to(torch.int32) - zeros[group]).float()).to(dtype)
+    return (packed.scales.float()[group] * (q - zeros[group])).to(dtype)
