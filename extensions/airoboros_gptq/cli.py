@@ -75,11 +75,15 @@ def _demo(args) -> int:
 
 
 def _chat(args) -> int:
-    from .core.generation import Sampling, stream
+    from .core.facts import read_facts
+    from .core.generation import Sampling, conversation_prompt, stream
     from .core.model import load
-    from .core.prompts import add_plainformat, render
+    from .core.prompts import add_plainformat
+    from .core.repository import resolve_folder
 
-    model, tokenizer = load(args.model_path, checkpoint=args.checkpoint, kernel=args.kernel, device=args.device)
+    folder = resolve_folder(args.model_path)
+    airoboros = read_facts(folder, args.checkpoint).airoboros
+    model, tokenizer = load(folder, checkpoint=args.checkpoint, kernel=args.kernel, device=args.device)
     sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         print('A message may have many lines: an empty line sends it. Ctrl+C stops an answer, Ctrl+D ends.')
@@ -88,7 +92,8 @@ def _chat(args) -> int:
         if args.plainformat:
             message = add_plainformat(message)
         turns = [*history, (message, None)]
-        answer = _print_stream(stream(model, tokenizer, render(turns, args.system), sampling))
+        prompt = conversation_prompt(tokenizer, turns, args.system, airoboros)
+        answer = _print_stream(stream(model, tokenizer, prompt, sampling))
         if not args.no_history:
             history.append((message, answer))
     return 0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .prompts import SAMPLING
+from .prompts import SAMPLING, render
 from .tokenizer import keep_leading_space
 
 
@@ -19,6 +19,22 @@ class Sampling:
     repetition_penalty: float = SAMPLING['repetition_penalty']
     max_new_tokens: int = 512
     seed: int | None = None
+
+
+def conversation_prompt(
+    tokenizer, turns: list[tuple[str, str | None]], system: str = '', airoboros: bool = True
+) -> str:
+    """The prompt for (user, assistant) pairs, the last assistant None: Airoboros's own, or, for another model, the chat
+    template that its tokenizer brings.
+    """
+    if airoboros or not getattr(tokenizer, 'chat_template', None):
+        return render(turns, system)
+    messages = [{'role': 'system', 'content': system}] if system.strip() else []
+    for user, assistant in turns:
+        messages.append({'role': 'user', 'content': user})
+        if assistant is not None:
+            messages.append({'role': 'assistant', 'content': assistant})
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
 def stream(model, tokenizer, prompt: str, sampling: Sampling, stop: threading.Event | None = None) -> Iterator[str]:
@@ -37,7 +53,9 @@ def stream(model, tokenizer, prompt: str, sampling: Sampling, stop: threading.Ev
 
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
-    inputs = tokenizer(prompt, return_tensors='pt').to(model.device)
+    # A chat template may have written the <s> itself.
+    bare = not (tokenizer.bos_token and prompt.startswith(tokenizer.bos_token))
+    inputs = tokenizer(prompt, return_tensors='pt', add_special_tokens=bare).to(model.device)
     streamer = TextIteratorStreamer(keep_leading_space(tokenizer), skip_prompt=True, skip_special_tokens=True)
     sampled = sampling.temperature > 0
     settings = {

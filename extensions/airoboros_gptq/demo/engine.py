@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.config import is_gptq_folder
 from ..core.errors import GPTQError
 from ..core.facts import Facts, read_facts
-from ..core.prompts import add_plainformat, as_code_block, render
+from ..core.prompts import add_plainformat, as_code_block
 
 Message = dict[str, str]  # role and content, as gradio's chatbot takes them; a user's may carry 'plain'
 
@@ -28,6 +28,7 @@ class Engine:
         self._lock = threading.Lock()
         self._loaded: tuple[Path, str] | None = None
         self._running = ''
+        self._airoboros = True
         self._model = self._tokenizer = None
 
     def facts(self, name: str | None, checkpoint: str | None = None) -> Facts:
@@ -52,7 +53,7 @@ class Engine:
                 chosen.folder, checkpoint=chosen.checkpoint.name, kernel=kernel, progress=progress
             )
             self._loaded = (chosen.folder, chosen.checkpoint.name)
-            self._running = describe_running(self._model)
+            self._running, self._airoboros = describe_running(self._model), chosen.airoboros
 
     def unload(self) -> None:
         """Lets the model go, and its memory."""
@@ -65,7 +66,7 @@ class Engine:
         """(shown, turns, '') as the answer grows. The last of `turns` is the user's, asked with PLAINFORMAT if `plain`."""
         import gradio as gr
 
-        from ..core.generation import Sampling, stream
+        from ..core.generation import Sampling, conversation_prompt, stream
 
         if not turns or turns[-1]['role'] != 'user':
             yield for_display(turns), turns, ''
@@ -77,20 +78,21 @@ class Engine:
         sampling = Sampling(temperature, top_p, penalty, int(length))
         yield for_display(turns), turns, ''
         with self._lock:
-            for text in stream(self._model, self._tokenizer, prompt(turns), sampling):
+            prompt = conversation_prompt(self._tokenizer, pairs(turns), airoboros=self._airoboros)
+            for text in stream(self._model, self._tokenizer, prompt, sampling):
                 answered = [*turns, {'role': 'assistant', 'content': text}]
                 yield for_display(answered), answered, ''
 
 
-def prompt(turns: list[Message]) -> str:
-    """The Airoboros prompt for a conversation whose last message is the user's."""
-    pairs: list[tuple[str, str | None]] = []
+def pairs(turns: list[Message]) -> list[tuple[str, str | None]]:
+    """(user, assistant) pairs of a conversation whose last message is the user's, PLAINFORMAT where it was asked for."""
+    found: list[tuple[str, str | None]] = []
     for turn in turns:
         if turn['role'] == 'user':
-            pairs.append((add_plainformat(turn['content']) if turn.get('plain') else turn['content'], None))
+            found.append((add_plainformat(turn['content']) if turn.get('plain') else turn['content'], None))
         else:
-            pairs[-1] = (pairs[-1][0], turn['content'])
-    return render(pairs)
+            found[-1] = (found[-1][0], turn['content'])
+    return found
 
 
 def for_display(turns: list[Message]) -> list[Message]:
