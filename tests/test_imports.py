@@ -39,4 +39,4 @@ def test_kernel_names_of_the_menu_are_those_there_are():
     from airoboros_gptq.core.kernel_names import KERNEL_NAMES
     from airoboros_gptq.core.kernels import KERNELS
 
-    assert KERNEL_NAMES == ('auto', *(k.name for k in KERNELS))
+    assert ('auto', *(k.name for k in KERNELS)) == KERNEL_NAMES

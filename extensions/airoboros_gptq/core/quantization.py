@@ -59,10 +59,11 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 def unpack_zeros(qzeros: torch.Tensor, bits: int, checkpoint_format: str) -> torch.Tensor:
     """True zero points, int32 [G, N], from int32 [G, N*bits/32].
 
-    A stored v1 zero of 2**bits - 1 is read as 2**bits, as AutoGPTQ's `cuda` kernel reads it.
+    A stored v1 zero of 2**bits - 1 is a zero of 0, from which the packer took 1: AutoGPTQ's quantiser makes no 2**bits.
+    Its `cuda_old` reads it so too, its `cuda` reads 2**bits and misses the weights by 16 steps.
     """
     zeros = unpack(qzeros.t().contiguous(), bits).t().to(torch.int32)
-    return zeros if checkpoint_format == 'gptq_v2' else zeros + 1
+    return zeros if checkpoint_format == 'gptq_v2' else (zeros + 1) & (2**bits - 1)
 
 
 def group_index(spec: LinearSpec, g_idx: torch.Tensor | None, device) -> torch.Tensor:

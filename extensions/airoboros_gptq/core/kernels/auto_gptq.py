@@ -15,7 +15,8 @@ from functools import lru_cache
 
 import torch
 
-from ..quantization import LinearSpec, PackedLinear, group_index
+from ..errors import GPTQError
+from ..quantization import LinearSpec, PackedLinear, group_index, unpack_zeros
 from .base import Kernel
 
 _PACKAGE = 'auto_gptq'
@@ -87,6 +88,8 @@ class AutoGPTQKernel(Kernel):
 
     def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
         super().__init__(packed, spec, dtype)
+        if spec.desc_act and bool((unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format) == 0).any()):
+            raise GPTQError('The kernel auto-gptq reads zero points of 0 wrongly in an act-order file; choose auto.')
         device = packed.qweight.device
         made = _qlinear_for(spec)(
             spec.bits, spec.group_size, spec.in_features, spec.out_features, False, weight_dtype=torch.float16

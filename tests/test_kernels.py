@@ -1,0 +1,196 @@
+"""Every kernel against the reference's formula, on fresh random tensors; which kernel is chosen, and why one is not."""
+
+import pytest
+import torch
+from airoboros_gptq.core.errors import GPTQError
+from airoboros_gptq.core.kernels import KERNELS, choose_kernel
+from airoboros_gptq.core.linear import GPTQLinear
+from airoboros_gptq.core.quantization import LinearSpec, PackedLinear, dequantize, unpack
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import AUTO_GPTQ, NO_AUTO_GPTQ
+
+CPU = torch.device('cpu')
+# Relative to the norm of the right answer; torch-int4 computes in bf16, of 8 bits.
+TOLERANCE = {'torch-int4': 1e-2, 'auto-gptq': 2e-6, 'reference': 2e-6}
+DTYPE_TOLERANCE = {torch.float32: 0, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+NAMES = [
+    'reference',
+    'torch-int4',
+    pytest.param('auto-gptq', marks=pytest.mark.skipif(not AUTO_GPTQ, reason=NO_AUTO_GPTQ)),
+]
+
+
+def random_packed(spec, sym=True, g_idx=True, half=True, seed=0):
+    """Any int32 is a valid word, so random words are a random weight; symmetric zeros repeat one value."""
+    g = torch.Generator().manual_seed(seed)
+    groups = -(-spec.in_features // spec.group_size)
+
+    def words(*shape):
+        return torch.randint(-(2**31), 2**31, shape, generator=g).int()
+
+    qzeros = words(groups, spec.out_features * spec.bits // 32)
+    if sym:
+        middle = 2 ** (spec.bits - 1) - (spec.checkpoint_format == 'gptq')
+        packed = sum(middle << (spec.bits * i) for i in range(32))  # 32 values in `bits` words
+        pattern = [(packed >> (32 * w)) & 0xFFFFFFFF for w in range(spec.bits)]
+        signed = torch.tensor([p - 2**32 * (p >= 2**31) for p in pattern]).int()
+        qzeros = signed.repeat(spec.out_features // 32).expand(groups, -1).contiguous()
+    order = torch.arange(spec.in_features) // spec.group_size
+    if spec.desc_act:
+        order = order[torch.randperm(spec.in_features, generator=g)]
+    scales = torch.rand(groups, spec.out_features, generator=g) * 0.02 + 0.001
+    return PackedLinear(
+        words(spec.in_features * spec.bits // 32, spec.out_features),
+        qzeros,
+        scales.half() if half else scales,
+        order.int() if g_idx or spec.desc_act else None,
+    )
+
+
+def deviation(name, spec, packed, x, bias=None):
+    """||found - right|| / ||right||, right being computed in fp64."""
+    found = GPTQLinear(packed, spec, bias, name, x.dtype)(x)
+    right = x.double() @ dequantize(packed, spec, torch.float64)
+    if bias is not None:
+        right = right + bias.double()
+    assert found.dtype == x.dtype and found.shape == right.shape
+    return ((found.double() - right).norm() / right.norm()).item()
+
+
+def rows(spec, *batch, dtype=torch.float32):
+    return torch.randn(*batch, spec.in_features, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('group_size', [32, 64, 128, 256, 512])  # 512 is what -1 becomes for 512 rows
+@pytest.mark.parametrize('desc_act', [False, True])
+@pytest.mark.parametrize('sym', [True, False])
+@pytest.mark.parametrize('form', ['gptq', 'gptq_v2'])
+def test_group_sizes_zeros_and_orders(name, group_size, desc_act, sym, form):
+    if name == 'auto-gptq' and form == 'gptq_v2':
+        pytest.skip('auto-gptq reads v1 alone, and says so')
+    spec = LinearSpec(512, 96, 4, group_size, desc_act and group_size < 512, form)
+    if name == 'auto-gptq' and spec.desc_act and not sym:
+        pytest.skip('auto-gptq reads zero points of 0 wrongly in an act-order file, and says so')
+    assert deviation(name, spec, random_packed(spec, sym), rows(spec, 3)) < TOLERANCE[name]
+
+
+@pytest.mark.parametrize('name', NAMES)
+@settings(max_examples=25, deadline=None)
+@given(
+    groups=st.integers(1, 6),
+    columns=st.integers(1, 8),
+    group_size=st.sampled_from((32, 64, 128)),
+    desc_act=st.booleans(),
+    g_idx=st.booleans(),
+    half=st.booleans(),
+    batch=st.sampled_from(((1,), (2,), (17,), (64,), (1, 1), (2, 5), (2, 3, 4))),
+    dtype=st.sampled_from((torch.float32, torch.float16, torch.bfloat16)),
+    bias=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_shapes_dtypes_and_batches(name, groups, columns, group_size, desc_act, g_idx, half, batch, dtype, bias, seed):
+    spec = LinearSpec(groups * group_size, columns * 32, 4, group_size, desc_act)
+    packed = random_packed(spec, True, g_idx, half, seed)
+    b = torch.randn(spec.out_features) if bias else None
+    limit = TOLERANCE[name] + DTYPE_TOLERANCE[dtype]
+    assert deviation(name, spec, packed, rows(spec, *batch, dtype=dtype), b) < limit
+
+
+@pytest.mark.parametrize('name', [NAMES[0], NAMES[2]])
+@pytest.mark.parametrize('bits', [2, 3, 8])
+@pytest.mark.parametrize('desc_act', [False, True])
+def test_other_widths(name, bits, desc_act):
+    spec = LinearSpec(192, 64, bits, 64, desc_act)
+    assert deviation(name, spec, random_packed(spec), rows(spec, 5)) < TOLERANCE[name]
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('desc_act', [False, True])
+def test_a_stored_zero_of_15_is_0(name, desc_act):
+    """What AutoGPTQ packs for a zero point of 0. Its own two QuantLinears disagree, so its kernel refuses the wrong one."""
+    spec = LinearSpec(128, 32, 4, 32, desc_act)
+    packed = random_packed(spec)
+    packed.qzeros.fill_(-1)
+    if name == 'auto-gptq' and desc_act:
+        with pytest.raises(GPTQError, match='zero points of 0 wrongly in an act-order file; choose auto'):
+            GPTQLinear(packed, spec, kernel=name)
+        return
+    x = rows(spec, 2)
+    q = unpack(packed.qweight, 4).double()
+    right = x.double() @ (packed.scales.double()[packed.g_idx.long()] * q)
+    found = GPTQLinear(packed, spec, kernel=name)(x)
+    assert (found - right).norm() / right.norm() < TOLERANCE[name]
+
+
+def test_a_short_last_group_falls_to_the_reference():
+    spec = LinearSpec(160, 64, 4, 128, False)
+    assert choose_kernel('auto', spec, CPU).name == 'reference'
+    assert deviation('auto', spec, random_packed(spec), rows(spec, 3)) < TOLERANCE['reference']
+
+
+@pytest.mark.parametrize(
+    ('spec', 'name'),
+    [
+        (LinearSpec(4096, 11008, 4, 128, False), 'torch-int4'),
+        (LinearSpec(4096, 11008, 4, 128, True), 'torch-int4'),
+        (LinearSpec(11008, 4096, 4, 11008, False), 'torch-int4'),  # one group of 43 times 256
+        (LinearSpec(4096, 4096, 3, 128, False), 'reference'),
+        (LinearSpec(4096, 4096, 8, 128, False), 'reference'),
+        (LinearSpec(4096, 4096, 4, 16, False), 'reference'),
+        (LinearSpec(4096, 4104, 4, 128, False), 'reference'),
+    ],
+)
+def test_what_auto_takes_on_a_cpu(spec, name):
+    assert choose_kernel('auto', spec, CPU).name == name
+
+
+@pytest.mark.parametrize(
+    ('name', 'spec', 'words'),
+    [
+        ('torch-int4', LinearSpec(128, 128, 3, 128, False), 'it is for 4 bits, the file has 3'),
+        ('torch-int4', LinearSpec(128, 128, 4, 16, False), 'groups of 32, 64, 128 or 256, the file has 16'),
+        ('torch-int4', LinearSpec(128, 120, 4, 32, False), 'out_features is not a multiple of 16'),
+        ('auto-gptq', LinearSpec(128, 128, 4, 128, False, 'gptq_v2'), 'the format gptq, the file is gptq_v2'),
+        ('auto-gptq', LinearSpec(128, 40, 4, 32, False), 'multiples of 32'),
+    ],
+)
+def test_a_kernel_that_cannot_run_says_why(name, spec, words):
+    with pytest.raises(GPTQError, match=words) as e:
+        choose_kernel(name, spec, CPU)
+    assert f'The kernel {name} cannot run' in str(e.value) and 'choose auto' in str(e.value)
+
+
+def test_an_unknown_kernel_lists_those_there_are():
+    with pytest.raises(GPTQError, match='no kernel exllama; choose one of auto, torch-int4, auto-gptq, reference'):
+        choose_kernel('exllama', LinearSpec(128, 128, 4, 128, False), CPU)
+
+
+@pytest.mark.skipif(AUTO_GPTQ, reason='auto-gptq is installed')
+def test_auto_gptq_that_is_not_installed_says_so():
+    with pytest.raises(GPTQError, match='the package auto-gptq is not installed'):
+        choose_kernel('auto-gptq', LinearSpec(128, 128, 4, 128, False), CPU)
+
+
+@pytest.mark.parametrize('device', ['meta', 'xpu', 'mps'])
+def test_other_devices_have_the_reference(device):
+    """`auto` never comes up empty, and the kernels for CPU and CUDA do not try."""
+    spec = LinearSpec(128, 128, 4, 128, False)
+    assert choose_kernel('auto', spec, torch.device(device)).name == 'reference'
+    for kernel in KERNELS[:2]:
+        assert device in kernel.why_not(spec, torch.device(device))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_state_dict_holds_no_kernel_layout(name):
+    """What a kernel keeps is its own business: a saved model must not carry tensors that nobody can read back."""
+    spec = LinearSpec(128, 64, 4, 32, False)
+    if name == 'auto-gptq':
+        pytest.skip("AutoGPTQ's QuantLinear keeps the file's own tensors")
+    assert GPTQLinear(random_packed(spec), spec, kernel=name).state_dict() == {}
+
+
+def test_repr_says_what_runs():
+    spec = LinearSpec(128, 64, 4, 32, False)
+    assert 'bits=4, group_size=32, kernel=reference' in repr(GPTQLinear(random_packed(spec), spec, kernel='reference'))
