@@ -4,7 +4,7 @@
     python install.py webui PATH [--enable] [--link]    install or upgrade; PATH holds the webui's server.py
     python install.py uninstall PATH                    leave the webui as it was before
     python install.py demo [--model-dir DIR] [--port N] [-- further arguments of the demo]
-    python install.py test [--webui PATH] [-- arguments of pytest]
+    python install.py test [--webui PATH [--python EXE]] [-- arguments of pytest]
 
 `webui` copies the extension, its presets and its instruction templates; --enable also lists it under
 default_extensions in settings.yaml, --link makes links to this folder for those who work on it. A manifest remembers
@@ -44,7 +44,8 @@ def parse(argv):
     parsers['webui'].add_argument('--python', metavar='EXE', help="the webui's Python, if it is not found")
     parsers['demo'].add_argument('--model-dir', metavar='DIR', default=ROOT / 'tests' / 'models')
     parsers['demo'].add_argument('--port', metavar='N', type=int)
-    parsers['test'].add_argument('--webui', metavar='PATH', help='also test inside this webui')
+    parsers['test'].add_argument('--webui', metavar='PATH', help='also test inside a copy of this webui')
+    parsers['test'].add_argument('--python', metavar='EXE', help="the webui's Python, if it is not found")
     cut = argv.index('--') if '--' in argv else len(argv)
     args, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
     if rest and args.command in ('webui', 'uninstall'):

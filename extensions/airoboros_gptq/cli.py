@@ -69,7 +69,12 @@ def _inspect(args) -> int:
 
 
 def _demo(args) -> int:
-    from .demo.app import serve
+    try:
+        from .demo.app import serve
+    except ModuleNotFoundError as e:
+        raise GPTQError(
+            f'The demo page lacks {e.name}; run `python install.py demo` in the folder of the project, which has all of it.'
+        ) from e
 
     return serve(args.model_dir, args.port, open_browser=not args.no_browser)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 
 from . import NAME, Stop, commands
+from .check_environment import find_python
 from .own_environment import environment
 from .webui_tree import Webui
 
@@ -38,6 +39,9 @@ def run_tests(args, rest):
         webui = Webui(args.webui)
         webui.check_usable()
         more['AIROBOROS_WEBUI'] = str(webui.root)
+        named = args.python or find_python(webui)[0]
+        if named:
+            more['AIROBOROS_WEBUI_PYTHON'] = os.path.abspath(named)
     python = environment(['demo', 'test'])
     chromium = get_chromium(python)
     env = commands.clean_environ(**more, **({'CHROMIUM': chromium} if chromium else {}))
