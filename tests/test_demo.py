@@ -26,7 +26,7 @@ FLAGS = [
 PYTHON_CODE = '# sum of x and q\ndef show_price(x, q):\n    _out_ = x + q\n    return _out_'
 QUESTION = 'Write a function show_price in python that returns the sum of x and q.'
 
-pytest.importorskip('gradio', reason='the demo page needs gradio: python install.py test installs it')
+pytest.importorskip('gradio', reason='the demo page needs gradio: python install.py test', exc_type=ImportError)
 sync_api = pytest.importorskip('playwright.sync_api', reason='needs playwright: python install.py test installs it')
 expect = sync_api.expect
 if int(__import__('gradio').__version__.split('.')[0]) < 5:
