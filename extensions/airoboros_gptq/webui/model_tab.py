@@ -12,8 +12,18 @@ from ..core.errors import GPTQError
 from ..core.prompts import PRESET_NAME
 from ..panel import controls, view
 from . import loading
-from .names import CHECKPOINT, FACTS, KERNEL, PLAINFORMAT
+from .names import CHECKPOINT, FACTS, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
 from .placing import below, inside
+
+# gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
+# page anew, without end. So the page itself looks whether the line has changed, and only then presses a hidden button.
+_PRESS_IF_CHANGED = f"""(line) => {{
+    if (line !== window.{REFRESH}) {{
+        window.{REFRESH} = line;
+        document.getElementById('{REFRESH}')?.click();
+    }}
+    return [];
+}}"""
 
 
 def create() -> None:
@@ -23,36 +33,43 @@ def create() -> None:
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
+        shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
+        shared.gradio[PRESET_OF] = gr.State('')
 
 
 def create_events() -> None:
     """Fills them when a model is picked, a checkpoint is chosen, or the status line says that something changed."""
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
-            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS, 'preset_menu'), show_progress=False
+            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS), show_progress=False
         )
         shared.gradio[CHECKPOINT].input(
             _show_facts, gradio('model_menu', CHECKPOINT), gradio(FACTS), show_progress=False
         )
-        shared.gradio['model_status'].change(
-            _status_changed, gradio('model_menu', CHECKPOINT), gradio(FACTS, PLAINFORMAT), show_progress=False
+        shared.gradio['model_status'].change(None, gradio('model_status'), None, js=_PRESS_IF_CHANGED)
+        shared.gradio[REFRESH].click(
+            _status_changed,
+            gradio('model_menu', CHECKPOINT, PRESET_OF),
+            gradio(FACTS, PLAINFORMAT, 'preset_menu', PRESET_OF),
+            show_progress=False,
         )
-    shared.gradio['interface'].load(_page_opened, None, gradio(CHECKPOINT, FACTS, PLAINFORMAT), show_progress=False)
+    shared.gradio['interface'].load(
+        _page_opened, None, gradio(CHECKPOINT, FACTS, PLAINFORMAT, PRESET_OF), show_progress=False
+    )
 
 
 def _picked(model_name):
     from modules.models_settings import get_model_metadata
 
     if not loading.is_ours(model_name):
-        return gr.update(choices=[], value=''), '', gr.update()
+        return gr.update(choices=[], value=''), ''
     try:
         default = loading.facts(model_name)
     except GPTQError as e:
-        return gr.update(choices=[], value=''), view.error_html(str(e)), gr.update()
+        return gr.update(choices=[], value=''), view.error_html(str(e))
     chosen = get_model_metadata(model_name).get(CHECKPOINT) or default.checkpoint.name
-    preset = gr.update(value=PRESET_NAME) if default.airoboros and _has_preset() else gr.update()
     menu = gr.update(choices=default.candidates, value=chosen, interactive=len(default.candidates) > 1)
-    return menu, _show_facts(model_name, chosen), preset
+    return menu, _show_facts(model_name, chosen)
 
 
 def _show_facts(model_name, checkpoint):
@@ -64,20 +81,32 @@ def _show_facts(model_name, checkpoint):
         return view.error_html(str(e))
 
 
-def _status_changed(model_name, checkpoint):
-    return _show_facts(model_name, checkpoint), gr.update(visible=offers_plainformat())
+def _status_changed(model_name, checkpoint, preset_of):
+    facts, box = _show_facts(model_name, checkpoint), gr.update(visible=offers_plainformat())
+    return facts, box, gr.update() if model_name == preset_of else _preset_for(model_name), model_name
+
+
+def _preset_for(model_name):
+    """Once for each pick, and after the webui's own handlers of the pick: a preset that is set while they are at work
+    makes the webui gather the page half changed, and an Airoboros gets the context length of the model before.
+    """
+    try:
+        airoboros = loading.is_ours(model_name) and loading.facts(model_name).airoboros
+    except GPTQError:
+        airoboros = False
+    return gr.update(value=PRESET_NAME) if airoboros and _has_preset() else gr.update()
 
 
 def _page_opened():
     name = shared.model_name
     if not (loading.is_ours(name) and loading.is_loaded()):
-        return gr.update(), '', gr.update(visible=False)
+        return gr.update(), '', gr.update(visible=False), ''
     chosen = getattr(shared.args, CHECKPOINT, '')
     try:
         choices = loading.facts(name, chosen).candidates
     except GPTQError:
         choices = []
-    return gr.update(choices=choices), _show_facts(name, chosen), gr.update(visible=offers_plainformat())
+    return gr.update(choices=choices), _show_facts(name, chosen), gr.update(visible=offers_plainformat()), name
 
 
 def offers_plainformat() -> bool:

@@ -4,6 +4,8 @@ LOADER = 'airoboros-GPTQ'
 CHECKPOINT = 'gptq_checkpoint'
 KERNEL = 'gptq_kernel'
 FACTS = 'gptq_facts'
+REFRESH = 'gptq_refresh'
+PRESET_OF = 'gptq_preset_of'
 PLAINFORMAT = 'gptq_plainformat'
 
 # Settings of the Model tab that are saved with a model, with their defaults.

@@ -16,7 +16,7 @@ import threading
 
 from modules.logging_colors import logger
 
-from .names import CHECKPOINT, FACTS, KERNEL, LOADER, LOADER_PARAMS, MODEL_SETTINGS, PLAINFORMAT
+from .names import CHECKPOINT, FACTS, KERNEL, LOADER, LOADER_PARAMS, MODEL_SETTINGS, PLAINFORMAT, PRESET_OF, REFRESH
 
 _ORIGINAL = '_airoboros_gptq_original'
 _replaced: list[tuple[dict, str, object]] = []  # (namespace, name, what stood there)
@@ -217,7 +217,7 @@ def _model_create_ui(original):
         original()
         from . import model_tab
 
-        _create(model_tab.create, (CHECKPOINT, KERNEL, FACTS))
+        _create(model_tab.create, (CHECKPOINT, KERNEL, FACTS, REFRESH, PRESET_OF))
 
     return create_ui
 
