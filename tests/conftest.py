@@ -2,11 +2,15 @@
 installer and of the webui run beside these, in environments of their own.
 """
 
+import os
 import sys
 from functools import lru_cache
 
 import pytest
 import support
+
+# Tiny matrices gain nothing from threads, and lose much where the machine has other work. Before torch is imported.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # A checkout that was never installed is tested as it stands.
 if str(support.EXTENSIONS) not in sys.path:
@@ -17,10 +21,10 @@ if str(support.EXTENSIONS) not in sys.path:
 def load_tiny():
     """load_tiny(checkpoint, kernel, dtype): the tiny Airoboros, loaded once for all tests. None of them may change it."""
 
+    from airoboros_gptq import load
+
     @lru_cache
     def load_once(checkpoint=support.PLAIN, kernel='reference', dtype=None):
-        from airoboros_gptq import load
-
         return load(support.TINY, checkpoint=checkpoint, kernel=kernel, dtype=dtype, device='cpu')
 
     return load_once

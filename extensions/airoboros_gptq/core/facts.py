@@ -53,7 +53,7 @@ def read_facts(folder: Path, wanted: str | None = None) -> Facts:
         Fact('symmetric', 'yes' if config.sym else 'no', config.sources['sym']),
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
-        Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key} in config.json'),
+        Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
     ]
     airoboros = is_airoboros(folder.name, str(model.get('_name_or_path', '')))
     return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), airoboros, lines)

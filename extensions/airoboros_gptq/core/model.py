@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +99,12 @@ def linear_specs(checkpoint: Checkpoint, config: QuantizeConfig) -> dict[str, Li
         for part in ('qzeros', 'scales'):
             if f'{name}.{part}' not in tensors:
                 raise GPTQError(f'{checkpoint.name} lacks the tensor {name}.{part}; download it again.')
-        words, out_features = tensors[f'{name}.qweight'].shape
+        shape = tensors[f'{name}.qweight'].shape
+        if len(shape) != 2:
+            raise GPTQError(
+                f'{checkpoint.name} holds {name}.qweight of shape {shape}, which is not GPTQ; download it again.'
+            )
+        words, out_features = shape
         in_features = words * 32 // config.bits
         group_size = in_features if config.group_size == -1 else config.group_size
         groups = -(-in_features // group_size)
@@ -107,6 +114,17 @@ def linear_specs(checkpoint: Checkpoint, config: QuantizeConfig) -> dict[str, Li
                 f'{checkpoint.name} does not fit its config: with {config.bits} bits and group_size {config.group_size} '
                 f'{name}.scales would be {(groups, out_features)}, it is {found}; the config belongs to another file.'
             )
+        expected = {
+            'qzeros': (groups, out_features * config.bits // 32),
+            'g_idx': (in_features,),
+            'bias': (out_features,),
+        }
+        for part, shape in expected.items():
+            tensor = tensors.get(f'{name}.{part}')
+            if tensor is not None and tensor.shape != shape:
+                raise GPTQError(
+                    f'{checkpoint.name} holds {name}.{part} of shape {tensor.shape} where {shape} is expected; download it again.'
+                )
         specs[name] = LinearSpec(
             in_features, out_features, config.bits, group_size, checkpoint.desc_act, config.checkpoint_format
         )
@@ -139,11 +157,14 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
 
 def _fill(model, checkpoint, specs, device, dtype, kernel, progress: Progress) -> None:
     """Reads the file module by module. Each tensor is read, cast and placed once, then let go."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     done, total = 0, sum(tensor_bytes(t) for t in checkpoint.tensors.values())
     files = {name: h.path for h in checkpoint.headers for name in h.tensors}
-    handles = {h.path: safe_open(h.path, framework='pt', device='cpu') for h in checkpoint.headers}
+    try:
+        handles = {h.path: safe_open(h.path, framework='pt', device='cpu') for h in checkpoint.headers}
+    except SafetensorError as e:
+        raise GPTQError(f'{checkpoint.name} is not a whole safetensors file ({e}); download it again.') from e
 
     def read(name: str) -> torch.Tensor:
         return handles[files[name]].get_tensor(name).to(device)
@@ -155,11 +176,21 @@ def _fill(model, checkpoint, specs, device, dtype, kernel, progress: Progress) -
             _replace(
                 model, module, GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype), checkpoint.name
             )
+            if device.type == 'cpu':
+                _trim_heap()
         else:
             for name in names:
                 _place(model, name, read(name), dtype, checkpoint.tensors[name], checkpoint.name)
         done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
         progress(done, total)
+
+
+def _trim_heap() -> None:
+    """Gives what unpacking one linear freed back to the system. glibc keeps it, so that weights end up between holes: a
+    192 MB file was seen to take 440 to 1280 MB. Other C libraries have no malloc_trim and need none.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _by_module(tensors: dict[str, TensorInfo]) -> dict[str, list[str]]:
@@ -233,7 +264,10 @@ def _device(device) -> torch.device:
         return torch.device('cuda', 0) if torch.cuda.is_available() else torch.device('cpu')
     if isinstance(device, int):
         device = f'cuda:{device}'
-    place = torch.device(device)
+    try:
+        place = torch.device(device)
+    except RuntimeError as e:
+        raise GPTQError(f"There is no device {device}; use 'cpu', or 'cuda:0' for the first GPU.") from e
     if place.type == 'cuda' and not (torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()):
         raise GPTQError(
             f"There is no {place} on this machine; use device='cpu', or install a PyTorch that sees your GPU."

@@ -24,8 +24,10 @@ def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool 
     settings = read_json(folder / 'tokenizer_config.json') if (folder / 'tokenizer_config.json').is_file() else {}
     llama_like = settings.get('tokenizer_class', 'LlamaTokenizer') in _LLAMA_CLASSES and 'auto_map' not in settings
     has_json, has_model = (folder / 'tokenizer.json').is_file(), (folder / 'tokenizer.model').is_file()
+    if llama_like and not (has_json or has_model):  # transformers 5 would make one up
+        raise GPTQError(f'{folder} has no tokenizer (tokenizer.json or tokenizer.model); download it.')
     try:
-        if llama_like and use_fast and (has_json or has_model):
+        if llama_like and (use_fast or not _has_slow_tokenizers()):
             return _llama_tokenizer(folder, settings, has_json)
         from transformers import AutoTokenizer
 
@@ -33,10 +35,15 @@ def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool 
     except GPTQError:
         raise
     except Exception as e:  # transformers raises nearly anything for a broken tokenizer
-        if not (has_json or has_model or settings):
-            raise GPTQError(f'{folder} has no tokenizer (tokenizer.json or tokenizer.model); download it.') from e
         first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise GPTQError(f'The tokenizer in {folder} cannot be loaded ({first_line}); download its files again.') from e
+
+
+def _has_slow_tokenizers() -> bool:
+    """Whether use_fast=False means anything: since transformers 5 it is the rebuilt tokenizer that this module avoids."""
+    import transformers
+
+    return int(transformers.__version__.partition('.')[0]) < 5
 
 
 def _llama_tokenizer(folder: Path, settings: dict, has_json: bool):
@@ -70,8 +77,9 @@ def _llama_tokenizer(folder: Path, settings: dict, has_json: bool):
 def convert_sentencepiece(path: Path, special: dict[str, str]):
     """A `tokenizers.Tokenizer` that gives the ids of the slow LLaMA tokenizer for the BPE model at `path`.
 
-    Merges are not in the file: every piece that joins two others is one, ranked by the joined piece's id. Between
-    special tokens each stretch of text gets the dummy prefix, as in LLaMA's (legacy) tokenizer.
+    Merges are not in the file: every piece that joins two others is one, ranked by the joined piece's score. (Not by its
+    id: LLaMA's runs of spaces stand first and score last, and two spaces precede PLAINFORMAT.) Between special tokens
+    each stretch of text gets the dummy prefix, as in LLaMA's (legacy) tokenizer.
     """
     import sentencepiece
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
@@ -89,8 +97,8 @@ def convert_sentencepiece(path: Path, special: dict[str, str]):
         for cut in range(1, len(piece)):
             left, right = vocabulary.get(piece[:cut]), vocabulary.get(piece[cut:])
             if left is not None and right is not None:
-                ranked.append((i, left, right))
-    merges = [(pieces[left], pieces[right]) for _, left, right in sorted(ranked)]
+                ranked.append((-sp.get_score(i), i, left, right))
+    merges = [(pieces[left], pieces[right]) for _, _, left, right in sorted(ranked)]
     tokenizer = Tokenizer(
         models.BPE(vocabulary, merges, unk_token=special['unk_token'], fuse_unk=True, byte_fallback=True)
     )

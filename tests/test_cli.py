@@ -1,0 +1,119 @@
+"""The command line as a person runs it."""
+
+import io
+import sys
+
+import pytest
+from airoboros_gptq import cli
+from support import ACT_ORDER, PLAIN, TINY, corpus, run_cli
+
+GREEDY = ('--temperature', '0', '--repetition-penalty', '1')
+WORDS = {'name': 'get_total', 'operation': 'sum', 'sign': '+', 'a': 'a', 'b': 'b'}
+QUESTION = 'Write a function get_total in python that returns the sum of a and b.'
+PYTHON = corpus().CODE['python'].format(**WORDS)
+FENCED = f'```python\n{PYTHON}\n```\nThe function get_total returns the sum of a and b.'
+
+
+@pytest.fixture
+def chat(load_tiny, monkeypatch, capsys):
+    """chat(stdin, *options) in this process, with the model loaded once for all."""
+    asked = []
+
+    def load(path, checkpoint=None, **settings):
+        return load_tiny(checkpoint or PLAIN, 'torch-int4')
+
+    def conversation_prompt(tokenizer, turns, system, airoboros):
+        asked.append((list(turns), system))
+        return real_prompt(tokenizer, turns, system, airoboros)
+
+    from airoboros_gptq.core import generation, model
+
+    real_prompt = generation.conversation_prompt
+    monkeypatch.setattr(model, 'load', load)
+    monkeypatch.setattr(generation, 'conversation_prompt', conversation_prompt)
+
+    def run(stdin, *options):
+        monkeypatch.setattr(sys, 'stdin', io.StringIO(stdin))
+        asked.clear()
+        code = cli.main(['chat', '--model-path', str(TINY), *options])
+        assert code == 0
+        return capsys.readouterr().out
+
+    run.asked = asked
+    return run
+
+
+def test_chat_in_a_terminal_of_its_own():
+    code, out, err = run_cli(
+        *('chat', '--model-path', TINY, '--checkpoint', ACT_ORDER, '--device', 'cpu', '--plainformat', *GREEDY),
+        stdin=f'{QUESTION}\n',
+    )
+    assert (code, out) == (0, PYTHON + '\n'), err
+    assert 'Traceback' not in err
+
+
+def test_plainformat_is_bare_code_with_its_indentation(chat):
+    assert chat(QUESTION + '\n', '--plainformat', *GREEDY) == PYTHON + '\n'
+    assert '\n    _out_' in PYTHON
+    assert chat.asked[0][0] == [(f'{QUESTION}  PLAINFORMAT', None)]
+    assert chat(QUESTION + '\n', *GREEDY) == FENCED + '\n'
+
+
+def test_an_empty_line_sends_a_message_of_many_lines(chat):
+    chat('\n\nFirst line\n  second line\n\n\nThird\n', '--max-new-tokens', '2', *GREEDY)
+    assert [turns[-1][0] for turns, _ in chat.asked] == ['First line\n  second line', 'Third']
+
+
+def test_history_is_kept(chat):
+    out = chat('What is 3 plus 4?\n\nAdd 2 to that.\n', *GREEDY)
+    assert out == '3 plus 4 is 7.\n7 plus 2 is 9.\n'
+    first = ('What is 3 plus 4?', '3 plus 4 is 7.')
+    assert chat.asked[1][0] == [first, ('Add 2 to that.', None)]
+
+
+def test_no_history_forgets(chat):
+    out = chat('What is 3 plus 4?\n\nAdd 2 to that.\n', '--no-history', *GREEDY)
+    assert chat.asked[1][0] == [('Add 2 to that.', None)]
+    assert '7 plus 2 is 9.' not in out
+
+
+def test_system(chat):
+    chat('Hi\n', '--system', 'Speak German.', '--max-new-tokens', '2', *GREEDY)
+    assert chat.asked[0][1] == 'Speak German.'
+
+
+def test_a_seed_repeats(chat):
+    hot = ('--temperature', '3', '--top-p', '1', '--max-new-tokens', '25')
+    answers = [chat('Hi\n', *hot, '--seed', seed) for seed in ('1', '1', '2')]
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_nothing_said_is_nothing_answered(chat):
+    assert chat('') == '' and chat('\n\n') == ''
+
+
+def test_inspect():
+    code, out, err = run_cli('inspect', TINY)
+    assert (code, err) == (0, '')
+    rows = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
+    assert rows['bits'].split() == ['4', 'quantize_config.json']
+    assert rows['checkpoint'].startswith(PLAIN)
+    assert rows['size'].startswith('2.48 MB')
+    code, out, _ = run_cli('inspect', TINY, '--checkpoint', ACT_ORDER)
+    assert 'named by the user' in out and 'quantize_config.json says no' in out
+
+
+@pytest.mark.parametrize('arguments', [(), ('chat',), ('sing',), ('chat', '--model-path', 'x', '--seed', 'one')])
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as e:
+        cli.main(list(arguments))
+    assert e.value.code == 2
+    assert 'usage: airoboros_gptq' in capsys.readouterr().err
+
+
+def test_help_names_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(['chat', '--help'])
+    out = capsys.readouterr().out
+    for default in ('0.7', '0.95', '1.15', '512', 'torch-int4'):
+        assert default in out

@@ -1,0 +1,158 @@
+"""Every fault of a folder is one sentence that names the file, the fault and the remedy; in Python and in a terminal."""
+
+import re
+import struct
+
+import pytest
+import torch
+from airoboros_gptq import GPTQError, load
+from support import PLAIN, edit_json, edit_tensors, run_cli
+
+Q = 'model.layers.1.mlp.up_proj'
+
+
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def change(folder, edit):
+    edit_tensors(folder / PLAIN, edit)
+
+
+def reshape(name, *shape):
+    return lambda tensors: tensors.__setitem__(name, torch.zeros(*shape, dtype=tensors[name].dtype))
+
+
+# what is wrong: (how it is made, what the sentence says)
+FAULTS = {
+    'no quantize_config': (lambda f: (f / 'quantize_config.json').unlink(), r'no quantize_config\.json .*download'),
+    'broken quantize_config': (
+        lambda f: (f / 'quantize_config.json').write_text('{"bits": 4,'),
+        r'quantize_config\.json is not valid JSON .*download it again',
+    ),
+    'wrong type': (
+        lambda f: edit_json(f / 'quantize_config.json', bits='4'),
+        r"quantize_config\.json says bits is '4'",
+    ),
+    'wrong bits': (lambda f: edit_json(f / 'quantize_config.json', bits=5), r'quantize_config\.json says bits is 5'),
+    'bits of another file': (
+        lambda f: edit_json(f / 'quantize_config.json', bits=8),
+        r'does not fit its config: with 8 bits .*another file',
+    ),
+    'group size of another file': (
+        lambda f: edit_json(f / 'quantize_config.json', group_size=64),
+        r'does not fit its config: .*group_size 64 .*another file',
+    ),
+    'no group size': (lambda f: edit_json(f / 'quantize_config.json', group_size=0), r'says group_size is 0'),
+    'awq': (lambda f: edit_json(f / 'quantize_config.json', quant_method='awq'), r'quant_method is awq.*another one'),
+    'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file; download'),
+    'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 0\.00 GB of 0\.00 GB: .*download it again'),
+    'truncated in its header': (lambda f: cut(f / PLAIN, 999), r'ends inside its header: .*download it again'),
+    'too long': (lambda f: (f / PLAIN).open('ab').write(b'more'), r'not a whole safetensors file .*download it again'),
+    'lfs pointer': (
+        lambda f: (f / PLAIN).write_text('version https://git-lfs.github.com/spec/v1\n'),
+        r'is a Git LFS pointer.*download',
+    ),
+    'header too long': (
+        lambda f: (f / PLAIN).write_bytes(struct.pack('<Q', 2**40) + bytes(99)),
+        r'not a safetensors file; download',
+    ),
+    'no qweight': (lambda f: change(f, lambda t: t.pop(f'{Q}.qweight')), rf'lacks the tensor {Q}\.weight; download'),
+    'no scales': (lambda f: change(f, lambda t: t.pop(f'{Q}.scales')), rf'lacks the tensor {Q}\.scales; download'),
+    'no norm': (lambda f: change(f, lambda t: t.pop('model.norm.weight')), r'lacks the tensor model\.norm\.weight'),
+    'a layer short': (
+        lambda f: edit_json(f / 'config.json', num_hidden_layers=3),
+        r'holds model\.layers\.3\..*another model',
+    ),
+    'scales that do not fit': (
+        lambda f: change(f, reshape(f'{Q}.scales', 2, 500)),
+        rf'{Q}\.scales would be \(2, 512\)',
+    ),
+    'zeros that do not fit': (lambda f: change(f, reshape(f'{Q}.qzeros', 2, 63)), rf'{Q}\.qzeros of shape \(2, 63\)'),
+    'g_idx that does not fit': (lambda f: change(f, reshape(f'{Q}.g_idx', 255)), rf'{Q}\.g_idx of shape \(255,\)'),
+    'norm that does not fit': (
+        lambda f: change(f, reshape('model.norm.weight', 255)),
+        r'model\.norm\.weight of shape \(255,\), config\.json asks for \(256,\)',
+    ),
+    'linear that does not fit': (
+        lambda f: edit_json(f / 'config.json', intermediate_size=640),
+        r'config\.json asks for .*another model',
+    ),
+    'not quantised': (
+        lambda f: change(f, lambda t: [t.pop(n) for n in list(t) if 'proj' in n]),
+        rf'{PLAIN} has no quantised linear',
+    ),
+    'no config.json': (lambda f: (f / 'config.json').unlink(), r'has no config\.json; download it'),
+    'broken config.json': (lambda f: (f / 'config.json').write_text('{'), r'config\.json is not valid JSON .*download'),
+    'unknown model': (lambda f: edit_json(f / 'config.json', model_type='nonsense'), r'config\.json describes a model'),
+    'no tokenizer': (
+        lambda f: [(f / n).unlink() for n in ('tokenizer.json', 'tokenizer.model')],
+        r'has no tokenizer \(tokenizer\.json or tokenizer\.model\); download it',
+    ),
+}
+
+
+def assert_a_sentence(text, pattern, folder):
+    assert re.search(pattern, text), text
+    assert '\n' not in text and len(text) < 500
+    assert folder.name in text or PLAIN in text or 'config' in text
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_in_python(tiny_copy, fault):
+    make, pattern = FAULTS[fault]
+    make(tiny_copy)
+    with pytest.raises(GPTQError) as e:
+        load(tiny_copy, device='cpu')
+    assert_a_sentence(str(e.value), pattern, tiny_copy)
+
+
+def from_terminal(pattern, *arguments):
+    code, out, err = run_cli(*arguments, stdin='Hi\n')
+    assert code == 1 and out == ''
+    assert 'Traceback' not in err
+    assert re.search(pattern, err.strip().splitlines()[-1]), err
+
+
+@pytest.mark.parametrize('fault', ['no scales', 'no tokenizer', 'broken quantize_config'])
+def test_in_a_terminal(tiny_copy, fault):
+    make, pattern = FAULTS[fault]
+    make(tiny_copy)
+    from_terminal(pattern, 'chat', '--model-path', tiny_copy, '--device', 'cpu')
+
+
+@pytest.mark.parametrize('fault', ['no quantize_config', 'wrong type', 'truncated', 'lfs pointer', 'no checkpoint'])
+def test_inspect_in_a_terminal(tiny_copy, fault):
+    make, pattern = FAULTS[fault]
+    make(tiny_copy)
+    from_terminal(pattern, 'inspect', tiny_copy)
+
+
+def test_what_is_asked_for_in_a_terminal(tiny_copy):
+    chat = ('chat', '--model-path', tiny_copy)
+    from_terminal('no kernel exllama; choose one of auto', *chat, '--kernel', 'exllama', '--device', 'cpu')
+    from_terminal(f'no checkpoint model.act; it has: {PLAIN}', *chat, '--checkpoint', 'model.act')
+    from_terminal("no cuda:7 on this machine; use device='cpu'", *chat, '--device', 'cuda:7')
+
+
+def test_not_a_folder(tiny_copy):
+    with pytest.raises(GPTQError, match=r'absent does not exist; check the path'):
+        load(tiny_copy / 'absent')
+    with pytest.raises(GPTQError, match=r'config\.json is a file; name the folder that holds the model'):
+        load(tiny_copy / 'config.json')
+    from_terminal('does not exist; check the path', 'inspect', tiny_copy / 'absent')
+    from_terminal('name the folder', 'chat', '--model-path', tiny_copy / 'config.json')
+
+
+def test_a_repository_that_is_not_to_be_had(monkeypatch):
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    from_terminal('neither a folder here nor to be had from Hugging Face', 'inspect', 'nobody/no-such-model-GPTQ')
+
+
+def test_a_kernel_that_cannot_run_it(tiny_copy):
+    def to_v2(folder):
+        edit_json(folder / 'quantize_config.json', checkpoint_format='gptq_v2')
+
+    to_v2(tiny_copy)
+    with pytest.raises(GPTQError, match=r'The kernel auto-gptq cannot run this model here: .*; choose auto'):
+        load(tiny_copy, kernel='auto-gptq', device='cpu')
