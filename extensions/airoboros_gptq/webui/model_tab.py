@@ -17,11 +17,11 @@ from .placing import below, inside
 
 # gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
 # page anew, without end. So the page itself looks whether the line has changed, and only then presses a hidden button.
+# Not at the first time, when the page opens: that is _page_opened's.
 _PRESS_IF_CHANGED = f"""(line) => {{
-    if (line !== window.{REFRESH}) {{
-        window.{REFRESH} = line;
-        document.getElementById('{REFRESH}')?.click();
-    }}
+    const before = window.{REFRESH};
+    window.{REFRESH} = line;
+    if (before !== undefined && before !== line) document.getElementById('{REFRESH}')?.click();
     return [];
 }}"""
 

@@ -54,11 +54,14 @@ def undo() -> None:
     while _replaced:
         namespace, name, original = _replaced.pop()
         namespace[name] = original
-    from modules import loaders
+    from modules import loaders, shared
 
     loaders.loaders_and_params.pop(LOADER, None)
     loaders.loaders_samplers.pop(LOADER, None)
     _clear_caches(loaders)
+    for namespace in (shared.args, shared.original_args, shared.args_defaults):
+        for key in MODEL_SETTINGS:
+            vars(namespace).pop(key, None)
 
 
 def _patch(module: str, name: str, make, feature: str) -> None:

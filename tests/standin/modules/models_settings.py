@@ -1,0 +1,35 @@
+"""What is known of a model before it is loaded, and what was saved for it."""
+
+import re
+from pathlib import Path
+
+import yaml
+from modules import loaders, shared
+
+
+def infer_loader(model_name, model_settings, hf_quant_method=None):
+    return 'llama.cpp' if model_name.endswith('.gguf') else 'Transformers'
+
+
+def get_model_metadata(model):
+    found = {'truncation_length': 2048, 'truncation_length_info': 2048, 'loader': None}
+    found['loader'] = infer_loader(model, found, hf_quant_method=None)
+    found['instruction_template'] = 'Alpaca'
+    for pattern, saved in shared.user_config.items():
+        if re.match(pattern.lower(), Path(model).name.lower()):
+            found.update(saved)
+    found['instruction_template_str'] = load_instruction_template(found['instruction_template'])
+    return found
+
+
+def load_instruction_template(template):
+    return f'the template {template}'
+
+
+def save_model_settings(model, state):
+    config = shared.load_user_config()
+    wanted = {'loader', *loaders.loaders_and_params[state['loader']]}
+    config[model + '$'] = {key: state[key] for key in loaders.list_model_elements() if key in wanted}
+    shared.user_config = config
+    Path(shared.args.model_dir, 'config-user.yaml').write_text(yaml.dump(config))
+    yield 'saved'

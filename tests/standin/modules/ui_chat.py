@@ -1,0 +1,9 @@
+"""The Chat tab, with what stands around our box."""
+
+import gradio as gr
+from modules import shared
+
+
+def create_ui():
+    with gr.Tab('Chat'), gr.Row(), gr.Column():
+        shared.gradio['textbox'] = gr.Textbox(label='Message')

@@ -1,0 +1,158 @@
+"""What our patches do to the webui's loaders, settings and seams, on a stand-in of its modules."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from .conftest import MODEL, SCRIPT, STANDIN, seams
+
+OURS = 'airoboros-GPTQ'
+
+
+def test_apply_adds_the_loader(webui):
+    webui.patches.apply()
+    assert OURS in webui.loaders.loaders_and_params
+    assert webui.loaders.loaders_samplers[OURS] == {'temperature', 'top_p'}
+    assert {'gptq_checkpoint', 'gptq_kernel'} <= set(webui.loaders.list_model_elements())
+    assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_facts'} <= set(webui.loaders.get_all_params())
+    assert webui.shared.args.gptq_kernel == webui.shared.original_args.gptq_kernel == 'auto'
+
+
+def test_apply_again_does_not_stack(webui):
+    webui.patches.apply()
+    elements = list(webui.loaders.list_model_elements())
+    webui.patches.apply()
+    assert webui.loaders.list_model_elements() == elements
+    assert webui.models.load_model.__closure__[0].cell_contents is webui.originals['modules.models', 'load_model']
+
+
+def test_undo_puts_the_very_same_things_back(webui):
+    lists = {k: list(v) for k, v in webui.loaders.loaders_and_params.items()}
+    flags = vars(webui.shared.args).copy()
+    webui.patches.apply()
+    assert seams() != webui.originals
+    webui.patches.apply()
+    webui.patches.undo()
+    after = seams()
+    assert after.keys() == webui.originals.keys()
+    assert [key for key in after if after[key] is not webui.originals[key]] == []
+    assert webui.loaders.loaders_and_params == lists
+    assert OURS not in webui.loaders.loaders_samplers
+    assert 'gptq_checkpoint' not in webui.loaders.list_model_elements()
+    assert vars(webui.shared.args) == flags
+
+
+def test_functions_imported_by_value_are_replaced_too(webui):
+    webui.patches.apply()
+    menu = webui.ui_model_menu
+    assert menu.load_model is webui.models.load_model is not webui.originals['modules.models', 'load_model']
+    assert menu.get_model_metadata is webui.models.get_model_metadata is webui.models_settings.get_model_metadata
+    assert menu.save_model_settings is webui.models_settings.save_model_settings
+    assert webui.chat.chat_html_wrapper is webui.html_generator.chat_html_wrapper
+
+
+def test_loading_leads_to_us_and_keeps_the_loaders_name(webui, monkeypatch):
+    webui.patches.apply()
+    monkeypatch.setattr(webui.loading, 'load', lambda name: (f'{name} by us', 'tokenizer'))
+    assert webui.ui_model_menu.load_model(MODEL, OURS) == (f'{MODEL} by us', 'tokenizer')
+    assert webui.shared.args.loader == OURS
+    # As the API does: no loader is named, and none is set.
+    webui.shared.args.loader = None
+    assert webui.models.load_model(MODEL) == (f'{MODEL} by us', 'tokenizer')
+    assert webui.shared.args.loader == OURS
+
+
+def test_other_loaders_are_as_before(webui):
+    webui.patches.apply()
+    assert webui.models.load_model('plain', 'Transformers')[0] == 'plain by transformers'
+    assert webui.shared.args.loader == 'Transformers'
+    assert webui.models.load_model('some.gguf', 'llama.cpp')[0] == 'some.gguf by llama.cpp'
+    assert webui.models_settings.infer_loader('plain', {}) == 'Transformers'
+    # Even for one of our folders, where the user asks for it.
+    assert webui.models.load_model(MODEL, 'Transformers')[0] == f'{MODEL} by transformers'
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [('models_settings', 'infer_loader'), ('models', 'transformers_loader'), ('chat', 'chatbot_wrapper')],
+)
+def test_a_missing_seam_costs_one_line_in_the_log(webui, caplog, module, name):
+    delattr(getattr(webui, module), name)
+    webui.patches.apply()
+    [line] = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    assert f'modules.{module}.{name}' in line and 'is missing' in line
+    assert OURS in webui.loaders.loaders_and_params
+    webui.patches.undo()
+
+
+def test_pick_gives_loader_checkpoint_and_template(webui):
+    webui.patches.apply()
+    found = webui.models_settings.get_model_metadata(MODEL)
+    assert found['loader'] == OURS
+    assert found['gptq_checkpoint'].endswith('no-act-order.safetensors')
+    assert found['instruction_template'] == 'Airoboros-v1.2'
+    assert found['instruction_template_str'] == 'the template Airoboros-v1.2'
+
+
+def test_template_is_only_for_airoboros_and_only_where_nobody_chose_one(webui):
+    webui.patches.apply()
+    webui.add_model('some-other-GPTQ')
+    assert webui.models_settings.get_model_metadata('some-other-GPTQ')['instruction_template'] == 'Alpaca'
+    for chosen in ('Vicuna-v1.1', 'Alpaca'):  # Alpaca is also what the webui takes by itself
+        webui.shared.user_config = {f'{MODEL}$': {'instruction_template': chosen}}
+        assert webui.models_settings.get_model_metadata(MODEL)['instruction_template'] == chosen
+
+
+def test_saved_settings_name_no_loader_and_come_back(webui):
+    webui.patches.apply()
+    file = webui.models_settings.get_model_metadata(MODEL)['gptq_checkpoint'].replace('no-act', 'act')
+    file = file.replace('.act-order', '.act.order')
+    state = {'loader': OURS, 'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True, 'ctx_size': 4096}
+    [word] = webui.ui_model_menu.save_model_settings(MODEL, state)
+    assert 'saved' in word
+    [saved] = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text()).values()
+    assert saved == {'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True}
+    found = webui.models_settings.get_model_metadata(MODEL)
+    assert (found['loader'], found['gptq_checkpoint'], found['gptq_kernel']) == (OURS, file, 'reference')
+    # A loader of the webui's own is saved by the webui.
+    list(webui.ui_model_menu.save_model_settings('plain', {'loader': 'Transformers', 'cpu': True, 'bf16': False}))
+    saved = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text())
+    assert saved['plain$']['loader'] == 'Transformers'
+
+
+def test_what_is_wrong_with_a_folder_is_one_sentence_in_the_status_line(webui):
+    webui.patches.apply()
+    (webui.add_model('garbled-GPTQ') / 'quantize_config.json').write_text('{"bits": 4,')
+    *_, last = webui.ui_model_menu.load_model_wrapper('garbled-GPTQ', OURS, autoload=True)
+    assert 'quantize_config.json' in last and last.endswith('.')
+    assert '\n' not in last and 'Traceback' not in last
+    assert webui.shared.model is None
+
+
+def test_status_line_of_a_pick_and_of_other_loaders_is_the_webuis(webui):
+    webui.patches.apply()
+    assert list(webui.ui_model_menu.load_model_wrapper(MODEL, OURS)) == ['Settings updated: 2048']
+    *_, last = webui.ui_model_menu.load_model_wrapper('plain', 'Transformers', autoload=True)
+    assert last == 'Successfully loaded `plain`.'
+
+
+def test_setup_brings_in_neither_torch_nor_transformers(webui):
+    """Nor gradio, where the webui serves its API alone. How long it takes is printed, as machines differ."""
+    program = f"""
+import importlib.util, sys, time
+sys.path.insert(0, {str(STANDIN)!r})
+import modules.models
+start = time.perf_counter()
+spec = importlib.util.spec_from_file_location('user_ext_airoboros_gptq', {str(SCRIPT)!r})
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+script.setup()
+print(f'{{time.perf_counter() - start:.3f}} s')
+print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in sys.modules])
+"""
+    said = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=webui.folder)
+    seconds, heavy = said.stdout.splitlines()
+    print('import and setup took', seconds)
+    assert heavy == '[]'

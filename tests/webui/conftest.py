@@ -1,0 +1,163 @@
+"""Where the webui comes from, and one server and one browser for most tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from . import server as webui_server
+from .server import ROOT, TINY, Server
+
+MODEL = TINY.name
+COPY = 'airoboros-copy-GPTQ'
+WEBUI = os.environ.get('AIROBOROS_WEBUI')
+
+
+def pytest_collection_modifyitems(items):
+    if not WEBUI:
+        missing = pytest.mark.skip(reason='no webui was given: python install.py test --webui PATH')
+        here = Path(__file__).parent
+        for item in items:
+            if here in item.path.parents:
+                item.add_marker(missing)
+
+
+@pytest.fixture(scope='session')
+def corpus():
+    """What the tiny model learned: questions and the exact answers."""
+    spec = importlib.util.spec_from_file_location('corpus', ROOT / 'tests' / 'models' / 'make' / 'corpus.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='session')
+def make_webui(tmp_path_factory):
+    """Makes a copy of the webui with our extension and the tiny model in it."""
+
+    def make(name: str) -> Path:
+        webui = webui_server.copy_webui(Path(WEBUI), tmp_path_factory.mktemp(name) / 'webui')
+        webui_server.install(webui)
+        data = webui_server.data_folder(webui)
+        shutil.copytree(TINY, data / 'models' / MODEL)
+        # As the pages of these tests. A page of another theme makes the webui gather what it has not set yet: mode null.
+        (data / 'settings.yaml').write_text('dark_theme: false\n')
+        return webui
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def start():
+    """Starts a webui; whatever was started is stopped at the end."""
+    python = webui_server.python_of(Path(WEBUI))
+    running = []
+
+    def start(webui: Path, *flags: str) -> Server:
+        running.append(Server(webui, *flags, python=python))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture(scope='session')
+def server(make_webui, start) -> Server:
+    """The webui that most tests share."""
+    webui = make_webui('shared')
+    models = webui_server.data_folder(webui) / 'models'
+    shutil.copytree(TINY, models / COPY)
+    _break(models)
+    _plain_llama(models / 'plain-llama')
+    return start(webui, '--extensions', 'airoboros_gptq', '--verbose').wait()
+
+
+def _break(models: Path) -> None:
+    """Two folders that cannot be loaded: a download that was cut short, and a config that is no JSON."""
+    cut = models / 'airoboros-cut-GPTQ'
+    shutil.copytree(TINY, cut, ignore=shutil.ignore_patterns('*.act.order.safetensors'))
+    for file in cut.glob('*.safetensors'):
+        file.write_bytes(file.read_bytes()[:1_000_000])
+    shutil.copytree(TINY, models / 'airoboros-garbled-GPTQ')
+    (models / 'airoboros-garbled-GPTQ' / 'quantize_config.json').write_text('{"bits": 4,')
+
+
+def _plain_llama(folder: Path) -> None:
+    """A LLaMA that is not quantised, with the tiny model's tokenizer: a model that is none of ours."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 1, 'num_attention_heads': 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=1024, **sizes)).save_pretrained(folder)
+    for name in ('tokenizer.json', 'tokenizer.model', 'tokenizer_config.json', 'special_tokens_map.json'):
+        shutil.copy(TINY / name, folder)
+
+
+@pytest.fixture(scope='session')
+def browser():
+    sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    flags = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync']
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get('CHROMIUM') or shutil.which('chromium') or None, args=flags
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """Opens the shared webui in a browser of its own. Afterwards neither page nor server may have complained."""
+    from .driver import Page
+
+    pages = []
+    start = len(server.log())
+
+    def open_page(**kwargs) -> Page:
+        pages.append(Page(browser, server.url, **kwargs))
+        return pages[-1]
+
+    yield open_page
+    errors = [e for page in pages for e in page.new_errors()]
+    for page in pages:
+        page.close()
+    assert not errors
+    assert 'Traceback' not in server.log()[start:]
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+@pytest.fixture
+def chat(page):
+    """A page with the tiny model loaded, a new chat, and the box as it is at first."""
+    from playwright.sync_api import expect
+
+    page.tab('Chat')
+    if not page.box.is_visible():
+        page.load(MODEL)
+        page.tab('Chat')
+        expect(page.box).to_be_visible()
+    page.new_chat()
+    expect(page.box).not_to_be_checked()
+    return page
+
+
+@pytest.fixture
+def history(server):
+    """The chat as the webui stored it last."""
+
+    def read() -> dict:
+        files = (server.data / 'logs' / 'instruct').glob('*.json')
+        return json.loads(max(files, key=lambda f: f.stat().st_mtime_ns).read_text('utf-8'))
+
+    return read

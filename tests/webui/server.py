@@ -1,0 +1,133 @@
+"""A real webui to test in: a copy with our extension in it, and its server on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
+# Stands in for what the webui's own gradio fork adds to gradio, where only the one from PyPI is at hand.
+SHIM = ROOT.parent / 'shared' / 'webui' / 'shim'
+START_SECONDS = 180
+
+# What a user's webui may hold that is big, or theirs, or a trace of us: the copy starts without it.
+_NOT_COPIED = {'.git', 'installer_files', 'venv', '.venv', 'repositories', 'docker', 'docs', '__pycache__'}
+_NOT_COPIED_DATA = {'cache', 'image_outputs', 'settings.yaml', 'CMD_FLAGS.txt', 'airoboros_gptq'}
+_EMPTIED = {'models', 'loras', 'logs', 'image_models', 'mmproj', 'training'}
+
+
+def copy_webui(source: Path, target: Path) -> Path:
+    """A fresh copy of a checkout; the checkout itself is only read."""
+    data = {source, source / 'user_data'}
+
+    def skip(folder, names):
+        if Path(folder) in data:
+            return [n for n in names if n in _NOT_COPIED | _NOT_COPIED_DATA]
+        if Path(folder).parent in data and Path(folder).name in _EMPTIED:
+            return names
+        return [n for n in names if n in ('__pycache__', 'airoboros_gptq')]
+
+    shutil.copytree(source, target, ignore=skip, symlinks=True)
+    return target
+
+
+def install(webui: Path) -> None:
+    """Puts our extension into a webui, in the way that a user does."""
+    subprocess.run([sys.executable, ROOT / 'install.py', 'webui', webui], check=True, capture_output=True, text=True)
+
+
+def uninstall(webui: Path) -> None:
+    subprocess.run(
+        [sys.executable, ROOT / 'install.py', 'uninstall', webui], check=True, capture_output=True, text=True
+    )
+
+
+def data_folder(webui: Path) -> Path:
+    """Where models, presets and logs lie: user_data since v3.3, the webui's root before."""
+    return webui / 'user_data' if (webui / 'user_data').is_dir() else webui
+
+
+def python_of(webui: Path) -> str:
+    """The interpreter to run a webui with: the one that is named, the checkout's own, or the one of the tests."""
+    own = [webui / 'installer_files' / 'env' / 'bin' / 'python', webui / 'venv' / 'bin' / 'python']
+    found = next((str(p) for p in own if p.is_file()), sys.executable)
+    return os.environ.get('AIROBOROS_WEBUI_PYTHON') or found
+
+
+class Server:
+    """`server.py` of a webui, running. Use as a context manager."""
+
+    def __init__(self, webui: Path, *flags: str, python: str = sys.executable):
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        self.url = f'http://127.0.0.1:{self.port}'
+        self.webui = webui
+        self.data = data_folder(webui)
+        self.log_file = webui / f'log-{self.port}.txt'
+        command = [python, 'server.py', '--listen-port', str(self.port), '--cpu', *flags]
+        with self.log_file.open('wb') as out:
+            self.process = subprocess.Popen(command, cwd=webui, env=_environment(), stdout=out, stderr=out)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self) -> str:
+        return self.log_file.read_text('utf-8', 'replace')
+
+    def wait(self) -> Server:
+        """Until its page answers. A server that ends before it does is a failure, with its last words."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f'The webui ended while it started:\n{self.log()[-3000:]}')
+            if self.answers():
+                return self
+            time.sleep(0.2)
+        raise AssertionError(f'The webui did not answer in {START_SECONDS} s:\n{self.log()[-3000:]}')
+
+    def wait_for_start_or_end(self) -> int | None:
+        """Until its page answers (None) or it ends (its exit status)."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None and not self.answers():
+            time.sleep(0.2)
+        return self.process.poll()
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.url, timeout=5) as page:
+                return page.status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTEST_CURRENT_TEST')}
+    env |= {
+        'GRADIO_ANALYTICS_ENABLED': 'False',
+        'HF_HUB_OFFLINE': '1',
+        'TRANSFORMERS_OFFLINE': '1',
+        'PYTHONUNBUFFERED': '1',
+        'no_proxy': '127.0.0.1,localhost',
+        'COLUMNS': '200',  # or the log breaks its sentences
+    }
+    shim = os.environ.get('AIROBOROS_WEBUI_SHIM') or (str(SHIM) if SHIM.is_dir() else '')
+    return env | ({'PYTHONPATH': shim} if shim else {})

@@ -1,0 +1,153 @@
+"""Chatting: the prompt as it was trained, PLAINFORMAT, versions, Stop, and browsers side by side."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+SNAKE = 'Implement the Snake game in python.'
+SUM = 'Write a function get_total in python that returns the sum of a and b.'
+SENTENCE = 'The class Snake moves one step at a time.'
+
+
+def test_answer_streams_and_stops_at_its_end(chat, corpus):
+    lengths = """() => {
+        window.lengths = [];
+        new MutationObserver(() => {
+            const all = document.querySelectorAll('#chat .assistant-message .message-body');
+            const length = all.length ? all[all.length - 1].textContent.length : 0;
+            if (length !== window.lengths.at(-1)) window.lengths.push(length);
+        }).observe(document.body, {childList: true, subtree: true, characterData: true});
+    }"""
+    chat.page.evaluate(lengths)
+    answer = chat.chat(SUM)
+    expect(answer).to_have_text(re.compile(r'The function get_total returns the sum of a and b\.$'))
+    grown = chat.page.evaluate('window.lengths')
+    assert len(grown) >= 4, grown
+
+
+def test_prompt_is_the_one_that_was_trained(chat, server, corpus):
+    turns = [('What is 3 plus 4?', '3 plus 4 is 7.'), ('Add 5 to that.', '7 plus 5 is 12.')]
+    for question, answer in turns:
+        expect(chat.chat(question)).to_have_text(answer)
+    sent = server.log().rsplit('PROMPT=', 1)[1]
+    # Decoded, the word after </s> has a space before it, which is the tokenizer's own as in training.
+    assert f'<s> {corpus.prompt(turns)}\n'.replace('</s>', '</s> ') in sent
+
+
+def test_without_plainformat_a_fenced_block_and_a_sentence(chat, corpus):
+    answer = chat.chat(SNAKE)
+    assert chat.code(answer) == corpus.SNAKE['python']
+    expect(answer).to_contain_text(SENTENCE)
+    chat.shot('plainformat-off')
+
+
+def test_with_plainformat_bare_code_shown_as_code(chat, corpus, history):
+    chat.plainformat(True)
+    answer = chat.chat(SNAKE)
+    assert chat.code(answer) == corpus.SNAKE['python']
+    expect(answer).not_to_contain_text(SENTENCE)
+    expect(chat.questions.last).to_have_text(SNAKE)
+    chat.shot('plainformat-on')
+    answer = chat.chat(SUM)
+    assert chat.code(answer) == '# sum of a and b\ndef get_total(a, b):\n    _out_ = a + b\n    return _out_'
+    stored = history()
+    assert stored['internal'][0] == [SNAKE + '  PLAINFORMAT', corpus.SNAKE['python']]
+    assert stored['visible'][0][0] == SNAKE
+    assert '```' not in stored['visible'][0][1]
+
+
+def test_code_gets_the_webuis_copy_button(chat, corpus):
+    # The webui's own gradio fork does this in the page's head; see driver.KNOWN.
+    chat.page.wait_for_function('typeof hljs !== "undefined" && typeof CopyButtonPlugin !== "undefined"')
+    chat.page.evaluate('hljs.addPlugin(new CopyButtonPlugin())')
+    chat.plainformat(True)
+    answer = chat.chat(SNAKE)
+    answer.locator('pre').hover()
+    answer.locator('.hljs-copy-button').click()
+    expect(answer.locator('.hljs-copy-button')).to_have_text('Copied!')
+    assert chat.page.evaluate('navigator.clipboard.readText()') == corpus.SNAKE['python']
+    chat.shot('copy-button')
+
+
+def test_copy_of_a_message_gives_plain_text(chat, corpus):
+    chat.plainformat(True)
+    chat.chat(SNAKE)
+    for message, text in ((chat.answers.last, corpus.SNAKE['python']), (chat.page.locator('.user-message'), SNAKE)):
+        chat.page.evaluate('navigator.clipboard.writeText("nothing yet")')
+        message.hover()
+        message.locator('.footer-copy-button').click()
+        chat.page.wait_for_function('async () => await navigator.clipboard.readText() !== "nothing yet"')
+        assert chat.page.evaluate('navigator.clipboard.readText()') == text
+
+
+def test_regenerate_obeys_the_box_and_versions_show_as_they_were_asked_for(chat, corpus, history):
+    chat.plainformat(True)
+    chat.chat(SNAKE)
+    chat.plainformat(False)
+    answer = chat.regenerate()
+    expect(answer).to_contain_text(SENTENCE)
+    assert history()['internal'][0][0] == SNAKE
+    chat.plainformat(True)
+    answer = chat.regenerate()
+    expect(answer).not_to_contain_text(SENTENCE)
+    assert history()['internal'][0][0] == SNAKE + '  PLAINFORMAT'
+    for direction, plain in (('<', False), ('<', True), ('>', False), ('>', True)):
+        answer = chat.version(direction)
+        assert chat.code(answer) == corpus.SNAKE['python']
+        expect(answer.get_by_text(SENTENCE)).to_have_count(0 if plain else 1)
+
+
+def test_stop_ends_an_answer_and_chatting_goes_on(chat):
+    chat.tab('Parameters')
+    ban = chat.page.get_by_label('Ban the eos_token')
+    ban.set_checked(True)
+    chat.idle()
+    chat.send('What is the capital of France?')
+    expect(chat.answers.last).to_contain_text('The capital of France is Paris.')
+    expect(chat.answers.last).to_contain_text(re.compile(r'Paris\..+', re.DOTALL))
+    chat.page.locator('#stop:visible').click()
+    chat.idle()
+    chat.tab('Parameters')
+    ban.set_checked(False)
+    chat.idle()
+    chat.new_chat()
+    expect(chat.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
+
+
+def test_continue_of_a_plain_answer(chat, corpus):
+    chat.plainformat(True)
+    chat.chat(SNAKE)
+    chat.page.locator('#Continue').dispatch_event('click')
+    chat.idle()
+    assert chat.code(chat.answers.last.locator('.message-body')).startswith(corpus.SNAKE['python'])
+
+
+@pytest.mark.parametrize('message', ['', '   '])
+def test_an_empty_message_gets_no_plainformat(chat, message, history):
+    chat.plainformat(True)
+    chat.send(message)
+    chat.idle()
+    assert not any('PLAINFORMAT' in row[0] for row in history()['internal'])
+
+
+def test_plainformat_typed_by_the_user_is_not_doubled(chat, history, corpus):
+    chat.plainformat(True)
+    answer = chat.chat(SNAKE + '  PLAINFORMAT')
+    assert chat.code(answer) == corpus.SNAKE['python']
+    assert history()['internal'][0][0] == SNAKE + '  PLAINFORMAT'
+    expect(chat.questions.last).to_contain_text('PLAINFORMAT')
+
+
+def test_box_of_one_browser_leaves_others_alone(chat, open_page):
+    other = open_page()
+    chat.plainformat(True)
+    chat.chat(SNAKE)
+    later = open_page()
+    for page in (other, later):
+        page.new_chat()
+        expect(page.box).not_to_be_checked()
+        expect(page.chat(SNAKE)).to_contain_text(SENTENCE)
+    expect(chat.box).to_be_checked()
+    chat.new_chat()
+    expect(chat.chat(SNAKE)).not_to_contain_text(SENTENCE)

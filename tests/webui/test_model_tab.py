@@ -1,0 +1,92 @@
+"""Picking, loading and unloading a GPTQ folder in the Model tab."""
+
+import re
+
+from playwright.sync_api import expect
+
+from .conftest import MODEL
+
+ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.act.order.safetensors'
+NO_ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
+
+
+def test_pick_chooses_everything_by_itself(page):
+    page.choose_model(MODEL)
+    expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
+    expect(page.status).to_contain_text('Max sequence length: 2048')
+    page.shot('picked')
+    page.tab('Parameters')
+    expect(page.dropdown('Preset')).to_have_value('Airoboros')
+    expect(page.page.get_by_label('Truncate the prompt up to this length')).to_have_value('2048')
+    page.tab('Instruction template')
+    template = page.page.get_by_role('textbox', name=re.compile('^Instruction template'))
+    expect(template).to_have_value(re.compile('Airoboros 1.2 and 1.3 as they were trained'))
+
+
+def test_facts_say_what_was_read_and_where(page):
+    page.choose_model(MODEL)
+    facts = page.facts()
+    assert facts['bits'] == ('4', 'quantize_config.json')
+    assert facts['group size'] == ('128', 'quantize_config.json')
+    assert facts['act-order'][0] == 'no'
+    assert facts['checkpoint'][0] == NO_ACT_ORDER
+    assert facts['size'] == ('2.48 MB', 'the file')
+    assert page.options('checkpoint') == [ACT_ORDER, NO_ACT_ORDER]
+
+
+def test_choosing_the_act_order_file_updates_the_facts(page):
+    page.choose_model(MODEL)
+    page.pick('checkpoint', ACT_ORDER)
+    value, source = page.facts()['act-order']
+    assert value == 'yes'
+    assert 'quantize_config.json says no' in source
+    page.shot('act-order')
+    page.pick('checkpoint', NO_ACT_ORDER)
+    assert page.facts()['act-order'][0] == 'no'
+
+
+def test_a_page_at_rest_asks_the_server_nothing(page):
+    page.choose_model(MODEL)
+    asked = page.page.evaluate('jobs.asked')
+    # Nothing to wait for: that nothing happens shows in time alone.
+    page.page.evaluate('new Promise(done => setTimeout(done, 1500))')
+    assert page.page.evaluate('jobs.asked') == asked
+
+
+def test_load_and_unload(page):
+    page.load(MODEL)
+    assert 'on cpu' in page.facts()['running'][0]
+    page.shot('loaded')
+    page.tab('Chat')
+    expect(page.box).to_be_visible()
+    page.tab('Model')
+    page.press('Unload')
+    expect(page.status).to_have_text('Model unloaded')
+    page.idle()
+    assert 'running' not in page.facts()
+    page.tab('Chat')
+    expect(page.box).to_be_hidden()
+
+
+def test_load_again_and_load_the_other_checkpoint(page, corpus):
+    page.load(MODEL)
+    page.pick('checkpoint', ACT_ORDER)
+    page.load()
+    assert page.facts()['checkpoint'][0] == ACT_ORDER
+    page.new_chat()
+    assert page.code(page.chat('Write the Snake game in python.')).rstrip() == corpus.SNAKE['python']
+    page.tab('Model')
+    page.pick('checkpoint', NO_ACT_ORDER)
+    page.load()
+    page.load()
+    assert page.facts()['running']
+
+
+def test_a_preset_of_the_users_own_choice_stays_at_load(page):
+    page.choose_model(MODEL)
+    page.tab('Parameters')
+    page.pick('Preset', 'Creative')
+    page.load(MODEL)
+    page.tab('Parameters')
+    expect(page.dropdown('Preset')).to_have_value('Creative')
+    page.pick('Preset', 'Airoboros')

@@ -1,0 +1,76 @@
+"""Saved settings: they come back, and they never keep a webui from starting."""
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from . import server as webui_server
+from .conftest import COPY, MODEL
+from .driver import Page
+from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
+
+EXTENSION = ('--extensions', 'airoboros_gptq')
+
+
+def test_settings_of_a_model_come_back_when_it_is_picked_again(page, server):
+    page.choose_model(MODEL)
+    page.pick('checkpoint', ACT_ORDER)
+    page.pick('kernel', 'reference')
+    page.press('Save settings')
+    page.idle()
+    expect(page.status).to_contain_text('saved to')
+    expect(page.dropdown('checkpoint')).to_have_value(ACT_ORDER)
+    page.choose_model(COPY)
+    expect(page.dropdown('checkpoint')).to_have_value(NO_ACT_ORDER)
+    expect(page.dropdown('kernel')).to_have_value('auto')
+    page.choose_model(MODEL)
+    expect(page.dropdown('checkpoint')).to_have_value(ACT_ORDER)
+    expect(page.dropdown('kernel')).to_have_value('reference')
+    assert page.facts()['act-order'][0] == 'yes'
+    page.load()
+    assert page.facts()['running'][0].startswith('reference')
+    config = server.data / 'models' / 'config-user.yaml'
+    saved = yaml.safe_load(config.read_text('utf-8'))[f'{MODEL}$']
+    assert saved['gptq_checkpoint'] == ACT_ORDER
+    assert 'loader' not in saved
+    page.pick('checkpoint', NO_ACT_ORDER)
+    page.pick('kernel', 'auto')
+    page.press('Save settings')
+    page.idle()
+
+
+@pytest.fixture(scope='module')
+def saved(make_webui):
+    """A webui in which somebody saved settings of our model, and us among the extensions to start with."""
+    webui = make_webui('saved')
+    data = webui_server.data_folder(webui)
+    settings = {f'{MODEL}$': {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference', 'cpu': True, 'bf16': False}}
+    (data / 'models' / 'config-user.yaml').write_text(yaml.dump(settings))
+    ours = {'dark_theme': False, 'default_extensions': ['airoboros_gptq'], 'preset': 'Airoboros'}
+    (data / 'settings.yaml').write_text(yaml.dump(ours))
+    return webui
+
+
+@pytest.mark.parametrize('installed', [True, False])
+def test_model_on_the_command_line_dies_of_no_saved_setting(saved, start, installed):
+    """The webui loads --model before it imports extensions, as a folder of plain weights. What comes of that is its
+    own affair, with or without us; our settings must not make a difference.
+    """
+    if not installed:
+        webui_server.uninstall(saved)
+    server = start(saved, '--model', MODEL, *EXTENSION)
+    server.wait_for_start_or_end()
+    server.stop()
+    assert 'KeyError' not in server.log()
+    assert 'gptq_' not in server.log()
+
+
+def test_starts_without_us_after_its_settings_were_saved_with_us(saved, start, browser):
+    server = start(saved).wait()
+    page = Page(browser, server.url)
+    page.choose_model(MODEL)
+    expect(page.dropdown('Model loader')).to_have_value('Transformers')
+    assert page.new_errors() == []
+    page.close()
+    server.stop()
+    assert 'Traceback' not in server.log()

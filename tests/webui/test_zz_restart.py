@@ -1,0 +1,28 @@
+"""Session > Apply flags/extensions and restart. Last, as every page must be opened again afterwards."""
+
+from playwright.sync_api import expect
+
+from .conftest import MODEL
+from .test_chat import SENTENCE, SNAKE
+
+
+def test_restart_keeps_everything_working_once(chat, server, history, corpus):
+    starts = server.log().count('Running on local URL')
+    chat.tab('Session')
+    chat.press('Apply flags/extensions and restart')
+    expect(chat.page.get_by_text('Reloading...')).to_be_visible()
+    expect(chat.page.get_by_role('tab', name='Model', exact=True)).to_be_visible(timeout=60_000)
+    assert server.log().count('Running on local URL') == starts + 1
+    chat.open()
+    expect(chat.box).to_have_count(1)
+    chat.plainformat(True)
+    chat.new_chat()
+    assert chat.code(chat.chat(SNAKE)) == corpus.SNAKE['python']
+    assert history()['internal'] == [[SNAKE + '  PLAINFORMAT', corpus.SNAKE['python']]]
+    chat.plainformat(False)
+    expect(chat.regenerate()).to_contain_text(SENTENCE)
+    chat.tab('Model')
+    expect(chat.page.locator('.gptq-facts table')).to_have_count(1)
+    chat.press('Unload')
+    expect(chat.status).to_have_text('Model unloaded')
+    chat.load(MODEL)
