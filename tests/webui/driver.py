@@ -65,6 +65,12 @@ class Page:
         self.page.goto(self.url)
         self.page.get_by_role('tab', name='Model', exact=True).wait_for(timeout=60_000)
         self.idle()
+        # A page that opens while a model is loaded may gather its values before they are set, and set mode to none at
+        # all: the webui's own, with or without us. Its user would press this too.
+        self.tab('Chat')
+        self.page.locator('#chat-mode input[value=instruct]').dispatch_event('click')
+        expect(self.page.locator('#chat-mode input[value=instruct]')).to_be_checked()
+        self.idle()
 
     def close(self) -> None:
         self.context.close()

@@ -34,7 +34,7 @@ def create() -> None:
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
         shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
-        shared.gradio[PRESET_OF] = gr.State('')
+        shared.gradio[PRESET_OF] = gr.State(None)  # the model that it was set for; None until the page is open
 
 
 def create_events() -> None:
@@ -83,7 +83,9 @@ def _show_facts(model_name, checkpoint):
 
 def _status_changed(model_name, checkpoint, preset_of):
     facts, box = _show_facts(model_name, checkpoint), gr.update(visible=offers_plainformat())
-    return facts, box, gr.update() if model_name == preset_of else _preset_for(model_name), model_name
+    if preset_of in (None, model_name):
+        return facts, box, gr.update(), gr.update()
+    return facts, box, _preset_for(model_name), model_name
 
 
 def _preset_for(model_name):
