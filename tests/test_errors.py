@@ -46,7 +46,7 @@ FAULTS = {
     'no group size': (lambda f: edit_json(f / 'quantize_config.json', group_size=0), r'says group_size is 0'),
     'awq': (lambda f: edit_json(f / 'quantize_config.json', quant_method='awq'), r'quant_method is awq.*another one'),
     'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file; download'),
-    'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 0\.00 GB of 0\.00 GB: .*download it again'),
+    'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 2\.00 MB of 2\.48 MB: .*download it again'),
     'truncated in its header': (lambda f: cut(f / PLAIN, 999), r'ends inside its header: .*download it again'),
     'too long': (lambda f: (f / PLAIN).open('ab').write(b'more'), r'not a whole safetensors file .*download it again'),
     'lfs pointer': (

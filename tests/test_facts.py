@@ -1,7 +1,8 @@
 """What `inspect` and the panel say of a folder before it is loaded."""
 
 import pytest
-from airoboros_gptq.core.facts import as_text, format_bytes, read_facts
+from airoboros_gptq.core.facts import as_text, read_facts
+from airoboros_gptq.core.sizes import format_bytes
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json
 
 

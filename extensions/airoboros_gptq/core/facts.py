@@ -8,6 +8,7 @@ from pathlib import Path
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .prompts import is_airoboros
+from .sizes import format_bytes
 
 _CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
 
@@ -57,14 +58,6 @@ def read_facts(folder: Path, wanted: str | None = None) -> Facts:
     ]
     airoboros = is_airoboros(folder.name, str(model.get('_name_or_path', '')))
     return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), airoboros, lines)
-
-
-def format_bytes(count: int) -> str:
-    """Bytes as people write them: 2.48 MB, 4.52 GB."""
-    for unit, size in (('GB', 1e9), ('MB', 1e6), ('kB', 1e3)):
-        if count >= size:
-            return f'{count / size:.2f} {unit}'
-    return f'{count} B'
 
 
 def as_text(facts: Facts) -> str:

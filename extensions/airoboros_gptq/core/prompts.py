@@ -28,7 +28,7 @@ def render(turns: list[tuple[str, str | None]], system: str = '') -> str:
 
     The tokenizer adds the `<s>`. A `system` that is not empty replaces the trained preamble.
     """
-    text = (system.strip() or SYSTEM) + ' '
+    text = (system if system.strip() else SYSTEM) + ' '
     for user, assistant in turns:
         text += f'USER: {user} ASSISTANT: '
         if assistant is not None:

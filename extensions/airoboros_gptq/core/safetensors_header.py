@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import GPTQError
+from .sizes import format_bytes
 
 _ITEM_BYTES = {'F64': 8, 'I64': 8, 'U64': 8, 'F32': 4, 'I32': 4, 'U32': 4, 'F16': 2, 'BF16': 2, 'I16': 2, 'U16': 2}
 _LARGEST_HEADER = 100_000_000  # the limit of the safetensors library itself
@@ -60,7 +61,7 @@ def read_header(path: Path) -> Header:
     needed = max((t.end for t in tensors.values()), default=0)
     if needed > size:
         raise GPTQError(
-            f'{path} is {size / 1e9:.2f} GB of {needed / 1e9:.2f} GB: the download was interrupted; download it again.'
+            f'{path} is {format_bytes(size)} of {format_bytes(needed)}: the download was interrupted; download it again.'
         )
     return Header(path, tensors, size)
 
