@@ -5,6 +5,7 @@ The tensors are the truth and the config is a claim about them: act-order, for o
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,10 @@ class Checkpoint:
     @property
     def tensors(self) -> dict[str, TensorInfo]:
         return {name: info for h in self.headers for name, info in h.tensors.items()}
+
+    def read_ints(self, name: str, most: int | None = None) -> array:
+        """The values of an I32 tensor, flat; only the first `most` where that is given."""
+        return next(read_int32(h, name, most) for h in self.headers if name in h.tensors)
 
     def quantised_modules(self) -> list[str]:
         """Names of the modules that have a `qweight`."""

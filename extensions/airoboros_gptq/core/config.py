@@ -31,8 +31,8 @@ _DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant
 class QuantizeConfig:
     """The claims of a quantisation config. `sources` says for each field where it was read, or 'default'."""
 
-    bits: int
-    group_size: int
+    bits: int | None = None
+    group_size: int | None = None
     desc_act: bool = False
     sym: bool = True
     checkpoint_format: str = 'gptq'
@@ -103,21 +103,17 @@ def parse_claims(claims: dict, source: str) -> QuantizeConfig:
             allowed = ', '.join(map(str, _ALLOWED[name]))
             raise GPTQError(f'{source} says {key} is {value}; this loader reads {allowed}, so use another one for it.')
         values[name], sources[name] = value, source
-    for name in ('bits', 'group_size'):
-        if name not in values:
-            raise GPTQError(f'{source} does not say {name}; add it or download the file again.')
-    if values['group_size'] < 1 and values['group_size'] != -1:
+    if values.get('group_size', 1) < 1 and values['group_size'] != -1:
         raise GPTQError(f'{source} says group_size is {values["group_size"]}; correct it, -1 means one group.')
     return QuantizeConfig(**values, sources=sources)
 
 
 def read_quantize_config(folder: Path) -> QuantizeConfig:
-    """The quantisation config of a model folder. Raises GPTQError where there is none or it makes no sense."""
+    """What a folder claims of its quantisation; a config without claims where it has none. Raises GPTQError where a
+    config makes no sense.
+    """
     found = find_claims(folder)
     if found is None:
-        raise GPTQError(
-            f'{folder} has no quantize_config.json and its config.json names no quantization_config, so it is not a GPTQ '
-            'model folder; download quantize_config.json from where the model came from.'
-        )
+        return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))
     claims, name = found
     return parse_claims(claims, name)

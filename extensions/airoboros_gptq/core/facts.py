@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
+from .evidence import gather
 from .prompts import is_airoboros
 from .sizes import format_bytes
 
@@ -35,29 +36,34 @@ class Facts:
     lines: list[Fact]
 
 
-def read_facts(folder: Path, wanted: str | None = None) -> Facts:
+def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str | None = None) -> Facts:
     """Reads configs and file headers, never weights. Raises GPTQError with the sentence for what is wrong."""
     folder = Path(folder)
     config = read_quantize_config(folder)
     checkpoint = choose_checkpoint(folder, config, wanted)
     model = read_json(folder / 'config.json') if (folder / 'config.json').is_file() else {}
     context_key = next((k for k in _CONTEXT_KEYS if isinstance(model.get(k), int)), None)
-    order = 'yes' if checkpoint.desc_act else 'no'
-    order_source = f'g_idx in {checkpoint.name}'
-    if checkpoint.desc_act != config.desc_act:
-        order_source += f' ({config.sources.get("desc_act")} says {"yes" if config.desc_act else "no"})'
+    evidence = gather(checkpoint, config, checkpoint_format)
+    quantised = f'{len(evidence.specs)} linears in {checkpoint.name}'
     lines = [
         Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
-        Fact('bits', str(config.bits), config.sources['bits']),
-        Fact('group size', str(config.group_size), config.sources['group_size']),
-        Fact('act-order', order, order_source),
+        Fact('bits', _shown(evidence.values('bits')), quantised),
+        Fact('group size', _shown(evidence.values('group_size')), quantised),
+        Fact('act-order', 'yes' if any(evidence.values('desc_act')) else 'no', f'g_idx in {checkpoint.name}'),
+        Fact('format', evidence.checkpoint_format, evidence.format_reason),
         Fact('symmetric', 'yes' if config.sym else 'no', config.sources['sym']),
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
+        *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
     airoboros = is_airoboros(folder.name, str(model.get('_name_or_path', '')))
     return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), airoboros, lines)
+
+
+def _shown(values: list) -> str:
+    """Distinct values, the commonest first."""
+    return ', '.join(map(str, values))
 
 
 def as_text(facts: Facts) -> str:

@@ -14,9 +14,10 @@ from torch import nn
 from .checkpoint import Checkpoint, choose_checkpoint
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .errors import GPTQError
+from .evidence import Evidence, gather
 from .kernels import choose_kernel
 from .linear import GPTQLinear
-from .quantization import LinearSpec, PackedLinear
+from .quantization import PackedLinear
 from .repository import resolve_folder
 from .safetensors_header import TensorInfo, tensor_bytes
 from .tokenizer import load_tokenizer, special_ids
@@ -35,6 +36,7 @@ def load(
     dtype: torch.dtype | None = None,
     kernel: str = 'auto',
     quantize_config: QuantizeConfig | None = None,
+    checkpoint_format: str | None = None,
     attn_implementation: str | None = None,
     use_fast: bool = True,
     trust_remote_code: bool = False,
@@ -44,7 +46,8 @@ def load(
     """Loads a GPTQ folder (or a Hugging Face repository's name): (model, tokenizer).
 
     The model is an ordinary transformers model in eval mode. `device` defaults to CUDA where there is one, `dtype` to
-    what the kernel is fastest in. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
+    what the kernel is fastest in. `checkpoint_format` ('gptq' or 'gptq_v2') overrides what config and tensors say of the
+    stored zeros. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
     Raises GPTQError, with one sentence, for anything wrong with the folder or the request.
     """
     folder = resolve_folder(path, revision)
@@ -54,7 +57,15 @@ def load(
     log.info('%s: %s (%s)', folder.name, chosen.name, chosen.reason)
     with _bar(progress, chosen.name) as report:
         model = build_model(
-            folder, chosen, config, place, dtype, kernel, attn_implementation, trust_remote_code, report
+            folder,
+            chosen,
+            gather(chosen, config, checkpoint_format),
+            place,
+            dtype,
+            kernel,
+            attn_implementation,
+            trust_remote_code,
+            report,
         )
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code)
     _set_special_ids(model, tokenizer, folder)
@@ -64,7 +75,7 @@ def load(
 def build_model(
     folder: Path,
     checkpoint: Checkpoint,
-    config: QuantizeConfig,
+    evidence: Evidence,
     device: torch.device,
     dtype: torch.dtype | None,
     kernel: str,
@@ -73,12 +84,9 @@ def build_model(
     progress: Progress,
 ) -> nn.Module:
     """The model with every tensor at its place: first an empty skeleton, then one module's tensors at a time."""
-    specs = linear_specs(checkpoint, config)
-    if not specs:
-        raise GPTQError(
-            f'{checkpoint.headers[0].path} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use '
-            'another loader for it.'
-        )
+    for sentence in evidence.disagreements:
+        log.warning(sentence)
+    specs = evidence.specs
     if dtype is None:
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
@@ -89,46 +97,6 @@ def build_model(
         raise GPTQError(f'{checkpoint.name} lacks the tensor {empty[0]}; download it again.')
     model.to(device)  # rotary tables and other buffers that no file holds
     return model.requires_grad_(False).eval()
-
-
-def linear_specs(checkpoint: Checkpoint, config: QuantizeConfig) -> dict[str, LinearSpec]:
-    """The LinearSpec of every quantised linear, by module name, from the shapes in the file."""
-    tensors = checkpoint.tensors
-    specs = {}
-    for name in checkpoint.quantised_modules():
-        for part in ('qzeros', 'scales'):
-            if f'{name}.{part}' not in tensors:
-                raise GPTQError(f'{checkpoint.name} lacks the tensor {name}.{part}; download it again.')
-        shape = tensors[f'{name}.qweight'].shape
-        if len(shape) != 2:
-            raise GPTQError(
-                f'{checkpoint.name} holds {name}.qweight of shape {shape}, which is not GPTQ; download it again.'
-            )
-        words, out_features = shape
-        in_features = words * 32 // config.bits
-        group_size = in_features if config.group_size == -1 else config.group_size
-        groups = -(-in_features // group_size)
-        found = tensors[f'{name}.scales'].shape
-        if found != (groups, out_features):
-            raise GPTQError(
-                f'{checkpoint.name} does not fit its config: with {config.bits} bits and group_size {config.group_size} '
-                f'{name}.scales would be {(groups, out_features)}, it is {found}; the config belongs to another file.'
-            )
-        expected = {
-            'qzeros': (groups, out_features * config.bits // 32),
-            'g_idx': (in_features,),
-            'bias': (out_features,),
-        }
-        for part, shape in expected.items():
-            tensor = tensors.get(f'{name}.{part}')
-            if tensor is not None and tensor.shape != shape:
-                raise GPTQError(
-                    f'{checkpoint.name} holds {name}.{part} of shape {tensor.shape} where {shape} is expected; download it again.'
-                )
-        specs[name] = LinearSpec(
-            in_features, out_features, config.bits, group_size, checkpoint.desc_act, config.checkpoint_format
-        )
-    return specs
 
 
 def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None, trust_remote_code: bool) -> nn.Module:

@@ -16,17 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-
-@dataclass(frozen=True)
-class LinearSpec:
-    """What decides whether a kernel can run one quantised linear. `desc_act` is what its g_idx shows."""
-
-    in_features: int
-    out_features: int
-    bits: int
-    group_size: int  # rows of one group; in_features where the config says -1
-    desc_act: bool
-    checkpoint_format: str = 'gptq'
+from .linear_spec import LinearSpec
 
 
 @dataclass(frozen=True)

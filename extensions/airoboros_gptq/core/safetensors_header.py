@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +79,16 @@ def _tensor_info(entry: dict, start: int) -> TensorInfo:
     return info
 
 
-def read_int32(header: Header, name: str) -> array:
-    """The values of an I32 tensor, flat, without numpy or torch. For g_idx: a few thousand numbers."""
+def read_int32(header: Header, name: str, most: int | None = None) -> array:
+    """The values of an I32 tensor, flat, without numpy or torch; only the first `most` where that is given."""
     info = header.tensors[name]
     values = array('i')
+    size = info.end - info.begin
     with header.path.open('rb') as f:
         f.seek(info.begin)
-        values.frombytes(f.read(info.end - info.begin))
+        values.frombytes(f.read(size if most is None else min(size, 4 * most)))
+    if sys.byteorder == 'big':
+        values.byteswap()
     return values
 
 
