@@ -79,6 +79,17 @@ def test_plainformat_is_added_once_at_the_very_end(message):
         assert remove_plainformat(once) == message.rstrip()
 
 
+@pytest.mark.parametrize(('spaces', 'sent'), [(1, 'Snake. PLAINFORMAT'), (2, 'Snake.  PLAINFORMAT')])
+def test_plainformat_with_the_spaces_that_a_version_learned(spaces, sent):
+    assert add_plainformat('Snake.\n', spaces) == sent
+    assert has_plainformat(sent) and remove_plainformat(sent) == 'Snake.'
+    assert add_plainformat(sent, 3 - spaces) == sent
+
+
+def test_a_version_that_never_learned_it_gets_the_usual_spaces():
+    assert add_plainformat('Snake.', None) == 'Snake.  PLAINFORMAT'
+
+
 def test_remove_leaves_what_is_not_at_the_end():
     assert remove_plainformat('What does PLAINFORMAT mean?') == 'What does PLAINFORMAT mean?'
     assert remove_plainformat('a\nb  PLAINFORMAT \n') == 'a\nb'
@@ -97,21 +108,3 @@ def test_remove_leaves_what_is_not_at_the_end():
 def test_as_code_block(answer, shown):
     assert as_code_block(answer) == shown
     assert as_code_block(shown) == shown
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'airoboros-7B-gpt4-1.2-GPTQ',
-        'TheBloke_airoboros-13b-gpt4-1.4-GPTQ',
-        'Airoboros-M-7B-3.1.2',
-        'airoboros-mpt-30b-gpt4-1p4-five-epochs',
-    ],
-)
-def test_is_airoboros(name):
-    assert prompts.is_airoboros(name)
-    assert prompts.is_airoboros('renamed', f'jondurbin/{name}')
-
-
-def test_others_are_not_airoboros():
-    assert not prompts.is_airoboros('TheBloke_Llama-2-7B-GPTQ', 'meta-llama/Llama-2-7b')

@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     chat = commands.add_parser('chat', help='chat in the terminal')
     chat.add_argument('--model-path', required=True, metavar='DIR', help='a GPTQ folder, or a Hugging Face repository')
     chat.add_argument('--checkpoint', help='which file, where the folder holds several')
+    _add_format(chat)
     chat.add_argument('--kernel', default='auto', help='auto, torch-int4, auto-gptq or reference (default: auto)')
     chat.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
     chat.add_argument('--temperature', type=float, default=0.7, help='0 for greedy (default: 0.7)')
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser('inspect', help='what a folder holds, without loading it')
     inspect.add_argument('folder')
     inspect.add_argument('--checkpoint', help='which file, where the folder holds several')
+    _add_format(inspect)
     inspect.set_defaults(run=_inspect)
 
     demo = commands.add_parser('demo', help='a chat page in the browser, without a webui')
@@ -60,11 +62,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--checkpoint-format',
+        choices=('gptq', 'gptq_v2'),
+        help='how zero points are stored, less one or as they are (default: as the file shows)',
+    )
+
+
 def _inspect(args) -> int:
     from .core.facts import as_text, read_facts
     from .core.repository import resolve_folder
 
-    print(as_text(read_facts(resolve_folder(args.folder), args.checkpoint)))
+    print(as_text(read_facts(resolve_folder(args.folder), args.checkpoint, args.checkpoint_format)))
     return 0
 
 
@@ -87,15 +97,21 @@ def _chat(args) -> int:
     from .core.repository import resolve_folder
 
     folder = resolve_folder(args.model_path)
-    airoboros = read_facts(folder, args.checkpoint).airoboros
-    model, tokenizer = load(folder, checkpoint=args.checkpoint, kernel=args.kernel, device=args.device)
+    airoboros = read_facts(folder, args.checkpoint).family
+    model, tokenizer = load(
+        folder,
+        checkpoint=args.checkpoint,
+        checkpoint_format=args.checkpoint_format,
+        kernel=args.kernel,
+        device=args.device,
+    )
     sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         print('A message may have many lines: an empty line sends it. Ctrl+C stops an answer, Ctrl+D ends.')
     history: list[tuple[str, str | None]] = []
     while (message := _read_message()) is not None:
         if args.plainformat:
-            message = add_plainformat(message)
+            message = add_plainformat(message, airoboros.plainformat_spaces if airoboros else None)
         turns = [*history, (message, None)]
         prompt = conversation_prompt(tokenizer, turns, args.system, airoboros)
         answer = _print_stream(stream(model, tokenizer, prompt, sampling))

@@ -8,7 +8,7 @@ from pathlib import Path
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .evidence import gather
-from .prompts import is_airoboros
+from .family import Airoboros, recognise
 from .sizes import format_bytes
 
 _CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
@@ -32,8 +32,13 @@ class Facts:
     checkpoint: Checkpoint
     candidates: list[str]
     context: int | None
-    airoboros: bool
+    family: Airoboros | None
     lines: list[Fact]
+
+    @property
+    def airoboros(self) -> bool:
+        """Whether it is an Airoboros, of whatever version."""
+        return self.family is not None
 
 
 def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str | None = None) -> Facts:
@@ -45,6 +50,7 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
     context_key = next((k for k in _CONTEXT_KEYS if isinstance(model.get(k), int)), None)
     evidence = gather(checkpoint, config, checkpoint_format)
     quantised = f'{len(evidence.specs)} linears in {checkpoint.name}'
+    family = recognise(folder, str(model.get('_name_or_path', '')))
     lines = [
         Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
         Fact('bits', _shown(evidence.values('bits')), quantised),
@@ -55,10 +61,10 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
+        *([Fact('prompt format', family.format.template, family.reason)] if family else []),
         *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
-    airoboros = is_airoboros(folder.name, str(model.get('_name_or_path', '')))
-    return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), airoboros, lines)
+    return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), family, lines)
 
 
 def _shown(values: list) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .family import UNNAMED, Airoboros
 from .prompts import SAMPLING, render
 from .tokenizer import keep_leading_space
 
@@ -22,13 +23,14 @@ class Sampling:
 
 
 def conversation_prompt(
-    tokenizer, turns: list[tuple[str, str | None]], system: str = '', airoboros: bool = True
+    tokenizer, turns: list[tuple[str, str | None]], system: str = '', airoboros: Airoboros | None = UNNAMED
 ) -> str:
-    """The prompt for (user, assistant) pairs, the last assistant None: Airoboros's own, or, for another model, the chat
-    template that its tokenizer brings.
+    """The prompt for (user, assistant) pairs, the last assistant None: the Airoboros's own, or the chat template that the
+    tokenizer brings, for another model and for an Airoboros with a number that is not known here.
     """
-    if airoboros or not getattr(tokenizer, 'chat_template', None):
-        return render(turns, system)
+    own = airoboros and (airoboros.known or not airoboros.version)
+    if own or not getattr(tokenizer, 'chat_template', None):
+        return render(turns, system, (airoboros or UNNAMED).format)
     messages = [{'role': 'system', 'content': system}] if system.strip() else []
     for user, assistant in turns:
         messages.append({'role': 'user', 'content': user})

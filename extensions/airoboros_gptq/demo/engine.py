@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.config import is_gptq_folder
 from ..core.errors import GPTQError
 from ..core.facts import Facts, read_facts
+from ..core.family import Airoboros
 from ..core.prompts import add_plainformat, as_code_block
 
 Message = dict[str, str]  # role and content, as gradio's chatbot takes them; a user's may carry 'plain'
@@ -28,7 +29,7 @@ class Engine:
         self._lock = threading.Lock()
         self._loaded: tuple[Path, str] | None = None
         self._running = ''
-        self._airoboros = True
+        self._airoboros: Airoboros | None = None
         self._model = self._tokenizer = None
 
     def facts(self, name: str | None, checkpoint: str | None = None) -> Facts:
@@ -53,14 +54,23 @@ class Engine:
                 chosen.folder, checkpoint=chosen.checkpoint.name, kernel=kernel, progress=progress
             )
             self._loaded = (chosen.folder, chosen.checkpoint.name)
-            self._running, self._airoboros = describe_running(self._model), chosen.airoboros
+            self._running, self._airoboros = describe_running(self._model), chosen.family
 
     def unload(self) -> None:
         """Lets the model go, and its memory."""
         with self._lock:
             self._model = self._tokenizer = None
-            self._loaded, self._running = None, ''
+            self._loaded, self._running, self._airoboros = None, '', None
             gc.collect()
+
+    @property
+    def offers_plainformat(self) -> bool:
+        """Whether the loaded model learned PLAINFORMAT."""
+        return self._plainformat_spaces is not None
+
+    @property
+    def _plainformat_spaces(self) -> int | None:
+        return self._airoboros.plainformat_spaces if self._airoboros else None
 
     def answer(self, turns: list[Message], plain: bool, settings) -> Iterator[tuple[list[Message], list[Message], str]]:
         """(shown, turns, '') as the answer grows. The last of `turns` is the user's, asked with PLAINFORMAT if `plain`."""
@@ -73,23 +83,25 @@ class Engine:
             return
         if self._model is None:
             raise gr.Error('No model is loaded; pick one and press Load.')
-        turns = [*turns[:-1], {**turns[-1], 'plain': plain}]
+        turns = [*turns[:-1], {**turns[-1], 'plain': plain and self.offers_plainformat}]
         temperature, top_p, penalty, length = settings
         sampling = Sampling(temperature, top_p, penalty, int(length))
         yield for_display(turns), turns, ''
         with self._lock:
-            prompt = conversation_prompt(self._tokenizer, pairs(turns), airoboros=self._airoboros)
+            prompt = conversation_prompt(
+                self._tokenizer, pairs(turns, self._plainformat_spaces), airoboros=self._airoboros
+            )
             for text in stream(self._model, self._tokenizer, prompt, sampling):
                 answered = [*turns, {'role': 'assistant', 'content': text}]
                 yield for_display(answered), answered, ''
 
 
-def pairs(turns: list[Message]) -> list[tuple[str, str | None]]:
+def pairs(turns: list[Message], spaces: int | None = None) -> list[tuple[str, str | None]]:
     """(user, assistant) pairs of a conversation whose last message is the user's, PLAINFORMAT where it was asked for."""
     found: list[tuple[str, str | None]] = []
     for turn in turns:
         if turn['role'] == 'user':
-            found.append((add_plainformat(turn['content']) if turn.get('plain') else turn['content'], None))
+            found.append((add_plainformat(turn['content'], spaces) if turn.get('plain') else turn['content'], None))
         else:
             found[-1] = (found[-1][0], turn['content'])
     return found
