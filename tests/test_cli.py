@@ -1,6 +1,7 @@
 """The command line as a person runs it."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -17,9 +18,10 @@ FENCED = f'```python\n{PYTHON}\n```\nThe function get_total returns the sum of a
 @pytest.fixture
 def chat(load_tiny, monkeypatch, capsys):
     """chat(stdin, *options) in this process, with the model loaded once for all."""
-    asked = []
+    asked, given = [], []
 
     def load(path, checkpoint=None, **settings):
+        given.append(settings)
         return load_tiny(checkpoint or PLAIN, 'torch-int4')
 
     def conversation_prompt(tokenizer, turns, system, airoboros):
@@ -39,7 +41,7 @@ def chat(load_tiny, monkeypatch, capsys):
         assert code == 0
         return capsys.readouterr().out
 
-    run.asked = asked
+    run.asked, run.given = asked, given
     return run
 
 
@@ -88,6 +90,12 @@ def test_a_seed_repeats(chat):
     assert answers[0] == answers[1] != answers[2]
 
 
+def test_the_format_is_handed_on(chat):
+    chat('', '--checkpoint-format', 'gptq_v2')
+    chat('')
+    assert [settings['checkpoint_format'] for settings in chat.given] == ['gptq_v2', None]
+
+
 def test_nothing_said_is_nothing_answered(chat):
     assert chat('') == '' and chat('\n\n') == ''
 
@@ -96,14 +104,25 @@ def test_inspect():
     code, out, err = run_cli('inspect', TINY)
     assert (code, err) == (0, '')
     rows = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
-    assert rows['bits'].split() == ['4', 'quantize_config.json']
+    assert rows['bits'].split()[:3] == ['4', '28', 'linears']
     assert rows['checkpoint'].startswith(PLAIN)
     assert rows['size'].startswith('2.48 MB')
     code, out, _ = run_cli('inspect', TINY, '--checkpoint', ACT_ORDER)
-    assert 'named by the user' in out and 'quantize_config.json says no' in out
+    assert 'named by the user' in out and 'quantize_config.json says desc_act is False; the tensors have True' in out
+    code, out, _ = run_cli('inspect', TINY, '--checkpoint-format', 'gptq_v2')
+    assert re.search(r'^format +gptq_v2 +named by the user$', out, re.M)
 
 
-@pytest.mark.parametrize('arguments', [(), ('chat',), ('sing',), ('chat', '--model-path', 'x', '--seed', 'one')])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        (),
+        ('chat',),
+        ('sing',),
+        ('chat', '--model-path', 'x', '--seed', 'one'),
+        ('inspect', 'x', '--checkpoint-format', 'v3'),
+    ],
+)
 def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as e:
         cli.main(list(arguments))

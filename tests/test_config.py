@@ -3,8 +3,12 @@
 import json
 
 import pytest
+from airoboros_gptq.core.checkpoint import open_checkpoint
 from airoboros_gptq.core.config import is_gptq_folder, parse_claims, read_json, read_quantize_config
 from airoboros_gptq.core.errors import GPTQError
+from airoboros_gptq.core.evidence import gather
+from airoboros_gptq.core.other_quantisations import OTHERS
+from support import write_safetensors
 
 JUNE_2023 = {
     'bits': 4,
@@ -72,10 +76,8 @@ def test_search_order(tmp_path):
         ({'group_size': 128.0}, ['group_size', '128.0']),
         ({'desc_act': 'false'}, ['desc_act', "'false'", 'bool']),
         ({'checkpoint_format': 2}, ['checkpoint_format', '2']),
-        ({'checkpoint_format': 'marlin'}, ['marlin', 'gptq_v2']),
-        ({'quant_method': 'awq'}, ['awq']),
-        ({'bits': None}, ['does not say bits']),
-        ({'group_size': None}, ['does not say group_size']),
+        ({'checkpoint_format': 'gptq_v3'}, ['gptq_v3', 'gptq, gptq_v2']),
+        ({'quant_method': 'nonsense'}, ['quant_method is nonsense', 'use another one']),
     ],
 )
 def test_senseless_claims_are_named(tmp_path, change, words):
@@ -109,10 +111,93 @@ def test_byte_order_mark_is_no_fault(tmp_path):
     assert read_quantize_config(tmp_path).bits == 4
 
 
-def test_no_config_names_the_remedy(tmp_path):
-    write(tmp_path, 'config.json', {'model_type': 'llama'})
-    with pytest.raises(GPTQError, match=r'no quantize_config\.json .*download quantize_config\.json'):
+@pytest.mark.parametrize('method', OTHERS)
+@pytest.mark.parametrize('key', ['quant_method', 'method', 'checkpoint_format', 'format'])
+def test_other_methods_are_refused_by_name(tmp_path, method, key):
+    claims = JUNE_2023 | {key: method.upper()}
+    write(tmp_path, 'config.json', {'quantization_config': claims})
+    assert not is_gptq_folder(tmp_path)
+    with pytest.raises(GPTQError) as e:
         read_quantize_config(tmp_path)
+    name, reader = OTHERS[method]
+    assert str(e.value).startswith('config.json says that this is ') and method in str(e.value).lower()
+    assert name in str(e.value) and str(e.value).endswith(f'load it with {reader}.')
+
+
+@pytest.mark.parametrize(
+    ('claims', 'name'),
+    [
+        ({**JUNE_2023, 'is_marlin_format': True}, 'Marlin'),
+        ({'zero_point': True, 'q_group_size': 128, 'w_bit': 4, 'version': 'GEMM'}, 'AWQ'),  # AutoAWQ names no method
+        ({'load_in_4bit': True, 'bnb_4bit_quant_type': 'nf4'}, 'bitsandbytes'),
+    ],
+)
+def test_methods_that_go_without_a_name(tmp_path, claims, name):
+    write(tmp_path, 'quant_config.json', claims)
+    assert not is_gptq_folder(tmp_path)
+    with pytest.raises(GPTQError, match=f'quant_config.json says that this is .*{name}'):
+        read_quantize_config(tmp_path)
+
+
+@pytest.mark.parametrize('folder', [{}, {'config.json': {'model_type': 'llama'}}])
+def test_no_config_is_no_claim(tmp_path, folder):
+    for name, value in folder.items():
+        write(tmp_path, name, value)
+    config = read_quantize_config(tmp_path)
+    assert (config.bits, config.group_size) == (None, None)
+    assert set(config.sources.values()) == {'default'}
+
+
+def test_a_field_that_is_not_there_is_no_claim(tmp_path):
+    write(tmp_path, 'quantize_config.json', {**JUNE_2023, 'bits': None, 'group_size': None})
+    config = read_quantize_config(tmp_path)
+    assert (config.bits, config.group_size, 'bits' in config.sources) == (None, None, False)
+
+
+QWEIGHT, QZEROS, SCALES = ('I32', (8, 16), bytes(512)), ('I32', (1, 2), bytes(8)), ('F16', (1, 16), bytes(32))
+GPTQ_TENSORS = {'a.qweight': QWEIGHT, 'a.qzeros': QZEROS, 'a.scales': SCALES}
+# AWQ: 64 rows of 16 columns in groups of 64, packed along the columns.
+AWQ_TENSORS = {'a.qweight': ('I32', (64, 2), bytes(512)), 'a.qzeros': QZEROS, 'a.scales': SCALES}
+OTHER_TENSORS = {
+    'AWQ': AWQ_TENSORS,
+    'EXL2': {'a.q_weight': QWEIGHT, 'a.q_scale': QZEROS, 'a.q_groups': QZEROS},
+    'EXL3': {'a.trellis': QWEIGHT, 'a.suh': SCALES, 'a.svh': SCALES},
+    'Marlin': {'a.B': QWEIGHT, 'a.s': SCALES},
+    'BitBLAS': {'a.qweight': ('I8', (16, 8), bytes(128)), 'a.scales': SCALES},
+    'bitsandbytes': {'a.weight': ('U8', (8,), bytes(8)), 'a.weight.absmax': SCALES, 'a.weight.quant_map': SCALES},
+}
+
+
+def test_a_folder_without_a_config_is_known_by_its_tensors(tmp_path):
+    write_safetensors(tmp_path / 'odd name.safetensors', GPTQ_TENSORS)
+    assert is_gptq_folder(tmp_path)
+    (tmp_path / 'odd name.safetensors').write_bytes((tmp_path / 'odd name.safetensors').read_bytes()[:-9])
+    assert is_gptq_folder(tmp_path)  # cut short, but ours to complain about
+    (tmp_path / 'odd name.safetensors').write_bytes(b'nonsense')
+    assert not is_gptq_folder(tmp_path)
+
+
+@pytest.mark.parametrize('index', [True, False])
+def test_shards_are_known_by_their_tensors(tmp_path, index):
+    shards = {'a': 'm-00001-of-00002.safetensors', 'b': 'm-00002-of-00002.safetensors'}
+    for module, name in shards.items():
+        write_safetensors(tmp_path / name, {n.replace('a.', f'{module}.', 1): t for n, t in GPTQ_TENSORS.items()})
+    if index:
+        write(tmp_path, 'm.safetensors.index.json', {'weight_map': {f'{m}.qweight': n for m, n in shards.items()}})
+    assert is_gptq_folder(tmp_path)
+
+
+@pytest.mark.parametrize('name', OTHER_TENSORS)
+def test_other_tensors_are_refused_by_name(tmp_path, name):
+    write_safetensors(tmp_path / 'model.safetensors', OTHER_TENSORS[name])
+    assert not is_gptq_folder(tmp_path)
+    with pytest.raises(GPTQError, match=rf'^model\.safetensors is .*{name}\b.*, not GPTQ; load it with'):
+        gather(open_checkpoint(tmp_path, 'model.safetensors'), read_quantize_config(tmp_path))
+
+
+def test_plain_tensors_are_not_ours(tmp_path):
+    write_safetensors(tmp_path / 'model.safetensors', {'a.weight': SCALES})
+    assert not is_gptq_folder(tmp_path)
 
 
 def test_parse_names_the_source_it_is_given():

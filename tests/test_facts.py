@@ -1,26 +1,35 @@
 """What `inspect` and the panel say of a folder before it is loaded."""
 
+import json
+
 import pytest
 from airoboros_gptq.core.facts import as_text, read_facts
 from airoboros_gptq.core.sizes import format_bytes
-from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json
+from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json, edit_tensors
 
 
 def lines(facts):
     return {f.name: (f.value, f.source) for f in facts.lines}
 
 
+def notes(facts):
+    return [f.value for f in facts.lines if f.name == 'note']
+
+
 def test_the_tiny_model():
     facts = read_facts(TINY)
-    assert lines(facts) == {
+    told = {name: line for name, line in lines(facts).items() if name != 'prompt format'}
+    assert told == {
         'architecture': ('LlamaForCausalLM', 'config.json'),
-        'bits': ('4', 'quantize_config.json'),
-        'group size': ('128', 'quantize_config.json'),
+        'bits': ('4', f'28 linears in {PLAIN}'),
+        'group size': ('128', f'28 linears in {PLAIN}'),
         'act-order': ('no', f'g_idx in {PLAIN}'),
-        'symmetric': ('yes', 'quantize_config.json'),
+        'format': ('gptq', 'its zeros are those of a symmetric v1 file'),
+        'symmetric': ('yes', f'zeros in {PLAIN}'),
         'checkpoint': (PLAIN, 'its act-order is as desc_act says in quantize_config.json'),
         'size': ('2.48 MB', 'the file'),
         'context length': ('2048', 'max_position_embeddings in config.json'),
+        'prompt format': ('Airoboros-v1.2', "version 1.2, from the folder's name"),
     }
     assert (facts.context, facts.airoboros, facts.candidates) == (2048, True, [ACT_ORDER, PLAIN])
 
@@ -28,8 +37,71 @@ def test_the_tiny_model():
 def test_a_config_that_lies_is_told(tmp_path):
     folder = copy_tiny(tmp_path / 'some-llama', ACT_ORDER)
     facts = read_facts(folder)
-    assert lines(facts)['act-order'] == ('yes', f'g_idx in {ACT_ORDER} (quantize_config.json says no)')
+    assert lines(facts)['act-order'] == ('yes', f'g_idx in {ACT_ORDER}')
+    assert notes(facts) == ['quantize_config.json says desc_act is False; the tensors have True, and that is used.']
     assert not facts.airoboros
+
+
+LIES = {
+    'bits': (8, '4'),
+    'group_size': (64, '128'),
+    'desc_act': (True, 'False'),
+    'sym': (False, 'True'),
+    'checkpoint_format': ('gptq_v2', 'gptq'),
+}
+
+
+@pytest.mark.parametrize('field', LIES)
+def test_each_lie_is_a_note(tiny_copy, field):
+    claim, so = LIES[field]
+    edit_json(tiny_copy / 'quantize_config.json', **{field: claim})
+    told = notes(read_facts(tiny_copy))
+    assert told == [f'quantize_config.json says {field} is {claim}; the tensors have {so}, and that is used.']
+
+
+def test_one_group_is_claimed_as_minus_1(tiny_copy):
+    """-1 is no lie where each linear has one group, and is one where they have more."""
+    edit_json(tiny_copy / 'quantize_config.json', group_size=-1)
+    assert 'group_size is -1; the tensors have 128' in notes(read_facts(tiny_copy))[0]
+    edit_tensors(tiny_copy / PLAIN, to_one_group)
+    assert notes(read_facts(tiny_copy)) == []
+
+
+def to_one_group(tensors):
+    for name in list(tensors):
+        if name.endswith(('.qzeros', '.scales')):
+            tensors[name] = tensors[name][:1]
+        elif name.endswith('.g_idx'):
+            tensors[name] = tensors[name] * 0
+
+
+def test_without_any_config(tiny_copy):
+    told = lines(read_facts(tiny_copy))
+    (tiny_copy / 'quantize_config.json').unlink()
+    assert lines(read_facts(tiny_copy)) == told and 'note' not in told
+
+
+def test_two_configs_that_disagree(tiny_copy):
+    claims = {'w_bit': 8, 'group_size': 128, 'desc_act': True}
+    edit_json(tiny_copy / 'config.json', quantization_config={**claims, 'quant_method': 'gptq'})
+    (tiny_copy / 'quant_config.json').write_text(json.dumps({'bits': 4, 'q_group_size': 32}))
+    assert notes(read_facts(tiny_copy)) == [
+        'quant_config.json says group_size is 32, quantize_config.json says 128; quantize_config.json comes first.',
+        'config.json says bits is 8, quantize_config.json says 4; quantize_config.json comes first.',
+        'config.json says desc_act is True, quantize_config.json says False; quantize_config.json comes first.',
+    ]
+
+
+def test_a_second_config_that_makes_no_sense_is_a_note(tiny_copy):
+    (tiny_copy / 'quant_config.json').write_text(json.dumps({'bits': 5}))
+    assert 'quant_config.json says bits is 5' in notes(read_facts(tiny_copy))[0]
+    (tiny_copy / 'quant_config.json').write_text('{')
+    assert 'quant_config.json is not valid JSON' in notes(read_facts(tiny_copy))[0]
+
+
+def test_the_user_s_format_is_final():
+    facts = read_facts(TINY, checkpoint_format='gptq_v2')
+    assert lines(facts)['format'] == ('gptq_v2', 'named by the user')
 
 
 def test_a_file_named_by_the_user():
@@ -52,7 +124,7 @@ def test_a_renamed_airoboros_is_known_by_its_config(tmp_path):
 
 def test_text_is_aligned():
     rows = as_text(read_facts(TINY)).splitlines()
-    assert len(rows) == 8
+    assert len(rows) >= 9
     assert len({row.index(f.value, 14) for row, f in zip(rows, read_facts(TINY).lines, strict=True)}) == 1
 
 

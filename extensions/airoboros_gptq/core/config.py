@@ -7,10 +7,12 @@ GPTQModel's documentation of `quantize_config.json`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .errors import GPTQError
+from .other_quantisations import claimed_method, holds_gptq, refuse_method
 
 SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
 _SYNONYMS = {
@@ -23,13 +25,16 @@ _SYNONYMS = {
     'model_file_base_name': ('model_file_base_name',),
 }
 _TYPES = {'bits': int, 'group_size': int, 'desc_act': bool, 'sym': bool}
-_ALLOWED = {'bits': (2, 3, 4, 8), 'checkpoint_format': ('gptq', 'gptq_v2'), 'quant_method': ('gptq',)}
+FORMATS = ('gptq', 'gptq_v2')
+_ALLOWED = {'bits': (2, 3, 4, 8), 'checkpoint_format': FORMATS}
 _DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant_method': 'gptq'}
 
 
 @dataclass(frozen=True)
 class QuantizeConfig:
-    """The claims of a quantisation config. `sources` says for each field where it was read, or 'default'."""
+    """The claims of a quantisation config. `sources` says for each field where it was read, or 'default'; `notes` has a
+    sentence for each thing that another config of the folder says otherwise.
+    """
 
     bits: int | None = None
     group_size: int | None = None
@@ -39,6 +44,7 @@ class QuantizeConfig:
     quant_method: str = 'gptq'
     model_file_base_name: str | None = None
     sources: dict[str, str] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read_json(path: Path) -> dict:
@@ -54,8 +60,8 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def find_claims(folder: Path) -> tuple[dict, str] | None:
-    """The raw quantisation settings of a folder and the name of the file they stand in, or None."""
+def find_claims(folder: Path) -> Iterator[tuple[dict, str]]:
+    """The raw quantisation settings of a folder, each with the name of its file, in the order in which they count."""
     for name in SEARCH_ORDER:
         path = folder / name
         if not path.is_file():
@@ -64,28 +70,29 @@ def find_claims(folder: Path) -> tuple[dict, str] | None:
         if name == 'config.json':
             claims = claims.get('quantization_config')
         if isinstance(claims, dict):
-            return claims, name
-    return None
+            yield claims, name
 
 
 def is_gptq_folder(folder: Path) -> bool:
-    """Whether a folder says it holds a GPTQ model. Cheap: reads at most two small JSON files; never raises."""
+    """Whether a folder holds a GPTQ model: its config says so, or, where no config names a method, its tensors do.
+    Cheap: small JSON files, and a file's header where they say nothing; never raises.
+    """
     try:
         if not folder.is_dir():
             return False
-        found = find_claims(folder)
+        claims, name = next(find_claims(folder), (None, ''))
     except (GPTQError, OSError):
         # A broken quantize_config.json still marks the folder as ours: our loader has the sentence for it.
         return (folder / SEARCH_ORDER[0]).is_file()
-    if found is None:
-        return False
-    claims, name = found
-    method = claims.get('quant_method', claims.get('method', 'gptq' if name != 'config.json' else None))
-    return str(method).lower() == 'gptq'
+    method = claimed_method(claims) if claims is not None else None
+    if method is not None:
+        return method == 'gptq'
+    return name in SEARCH_ORDER[:2] or holds_gptq(folder)
 
 
 def parse_claims(claims: dict, source: str) -> QuantizeConfig:
     """Claims as found in `source` (a path or name, for messages) into a QuantizeConfig."""
+    refuse_method(claims, source)
     values, sources = {}, {}
     for name, keys in _SYNONYMS.items():
         key = next((k for k in keys if claims.get(k) is not None), None)
@@ -94,6 +101,8 @@ def parse_claims(claims: dict, source: str) -> QuantizeConfig:
                 values[name], sources[name] = _DEFAULTS[name], 'default'
             continue
         value = claims[key]
+        if name in ('checkpoint_format', 'quant_method') and isinstance(value, str):
+            value = value.lower()
         expected = _TYPES.get(name, str)
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
             raise GPTQError(
@@ -112,8 +121,25 @@ def read_quantize_config(folder: Path) -> QuantizeConfig:
     """What a folder claims of its quantisation; a config without claims where it has none. Raises GPTQError where a
     config makes no sense.
     """
-    found = find_claims(folder)
-    if found is None:
+    configs = find_claims(folder)
+    claims, name = next(configs, (None, ''))
+    if claims is None:
         return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))
-    claims, name = found
-    return parse_claims(claims, name)
+    config = parse_claims(claims, name)
+    try:
+        notes = [n for other, source in configs for n in _differences(config, name, other, source)]
+    except GPTQError as e:  # of a config that does not count; where transformers needs it too, it is an error there
+        notes = [str(e)]
+    return replace(config, notes=tuple(notes))
+
+
+def _differences(config: QuantizeConfig, name: str, claims: dict, source: str) -> list[str]:
+    """A sentence for each thing that `claims`, read in `source`, say otherwise than `config`, read in `name`."""
+    other = parse_claims(claims, source)
+    return [
+        f'{source} says {key} is {getattr(other, key)}, {name} says {getattr(config, key)}; {name} comes first.'
+        for key in _SYNONYMS
+        if key in config.sources
+        and 'default' not in (config.sources[key], other.sources.get(key, 'default'))
+        and getattr(other, key) != getattr(config, key)
+    ]

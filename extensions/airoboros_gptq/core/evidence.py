@@ -13,14 +13,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .checkpoint import Checkpoint
-from .config import QuantizeConfig
+from .config import FORMATS, QuantizeConfig
 from .errors import GPTQError
 from .linear_spec import LinearSpec
+from .other_quantisations import refuse_tensors
 from .safetensors_header import TensorInfo
 
 WIDTHS = (2, 3, 4, 8)
 ReadInts = Callable[[str], array]
-_ZERO_WORDS = 4096  # of one qzeros: enough to see whether a quantiser was symmetric
+GROUP_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # that quantisers offer
+_ZERO_WORDS = 3 * 1024  # of a qzeros: enough to see whether its quantiser was symmetric, and whole in 3 bits
+_ZERO_SAMPLES = 8  # linears whose zeros are looked at, from the first to the last
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Evidence:
     specs: dict[str, LinearSpec]
     checkpoint_format: str
     format_reason: str
+    symmetric: bool
     disagreements: list[str]
 
     def values(self, field: str) -> list:
@@ -43,44 +47,41 @@ def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: st
     Raises GPTQError where the checkpoint holds no quantised linear, or one whose tensors make no sense.
     """
     tensors, modules = checkpoint.tensors, checkpoint.quantised_modules()
+    refuse_tensors(tensors, checkpoint.name)
     if not modules:
         raise GPTQError(
-            f'{checkpoint.headers[0].path} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use '
-            'another loader for it.'
+            f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
+            'for it.'
         )
     specs = {m: module_spec(m, tensors, checkpoint.read_ints, config.group_size, checkpoint.name) for m in modules}
-    if checkpoint_format:
-        reason = 'named by the user'
-    else:
-        claimed = None if config.sources.get('checkpoint_format') == 'default' else config.checkpoint_format
-        zeros = checkpoint.read_ints(f'{modules[0]}.qzeros', _ZERO_WORDS)
-        checkpoint_format, reason = decide_format(claimed, specs[modules[0]].bits, zeros)
-    specs = {m: replace(spec, checkpoint_format=checkpoint_format) for m, spec in specs.items()}
-    found = Evidence(specs, checkpoint_format, reason or config.sources['checkpoint_format'], [])
-    found.disagreements.extend(_disagreements(found, config))
+    seen = set()
+    for module in modules[:: -(-len(modules) // _ZERO_SAMPLES)]:
+        seen.add(symmetric_format(specs[module].bits, checkpoint.read_ints(f'{module}.qzeros', _ZERO_WORDS)))
+    claimed = None if config.sources.get('checkpoint_format', 'default') == 'default' else config.checkpoint_format
+    form, reason = decide_format(checkpoint_format, claimed, seen)
+    specs = {m: replace(spec, checkpoint_format=form) for m, spec in specs.items()}
+    found = Evidence(specs, form, reason or config.sources['checkpoint_format'], None not in seen, list(config.notes))
+    found.disagreements.extend(_disagreements(found, config, claimed if checkpoint_format is None else None))
     return found
 
 
-def _disagreements(found: Evidence, config: QuantizeConfig) -> list[str]:
+def _disagreements(found: Evidence, config: QuantizeConfig, claimed_format: str | None) -> list[str]:
     """One sentence for each claim that no tensor bears out."""
-    sentences = []
     sizes = {-1 if s.group_size == s.in_features else s.group_size for s in found.specs.values()}
     sizes |= set(found.values('group_size'))
-    for name, claim, is_so, shown in (
-        ('bits', config.bits, config.bits in found.values('bits'), found.values('bits')),
-        ('group_size', config.group_size, config.group_size in sizes, sorted(sizes)),
-        (
-            'desc_act',
-            config.desc_act,
-            config.desc_act == any(found.values('desc_act')),
-            [any(found.values('desc_act'))],
-        ),
-    ):
-        source = config.sources.get(name, 'default')
-        if claim is not None and source != 'default' and not is_so:
-            shown = ', '.join(map(str, shown))
-            sentences.append(f'{source} says {name} is {claim}; the tensors have {shown}, and that is used.')
-    return sentences
+    desc_act = any(found.values('desc_act'))
+    facts = (
+        ('bits', config.bits, found.values('bits')),
+        ('group_size', config.group_size, sorted(sizes)),
+        ('desc_act', config.desc_act, [desc_act]),
+        ('sym', config.sym, [found.symmetric]),
+        ('checkpoint_format', claimed_format, [found.checkpoint_format]),
+    )
+    return [
+        f'{config.sources[name]} says {name} is {claim}; the tensors have {", ".join(map(str, so))}, and that is used.'
+        for name, claim, so in facts
+        if claim is not None and config.sources.get(name, 'default') != 'default' and claim not in so
+    ]
 
 
 def module_spec(
@@ -99,12 +100,14 @@ def module_spec(
             raise GPTQError(
                 f'{file} holds {module}.{part} of shape {info.shape}, which is not GPTQ; download it again.'
             )
+        allowed = ('F16', 'BF16', 'F32') if part == 'scales' else ('I32',)
+        if info.dtype not in allowed:
+            raise GPTQError(
+                f'{file} holds {module}.{part} as {info.dtype}; this loader reads {", ".join(allowed)}, so use GPTQModel for it.'
+            )
         shapes[part] = info.shape
     (words, out_features), (groups, columns) = shapes['qweight'], shapes['scales']
     zero_groups, zero_words = shapes['qzeros']
-    if columns == out_features * 8 and zero_words == out_features:
-        # AWQ packs qweight along out_features, as it does qzeros.
-        raise GPTQError(f'{file} is an AWQ checkpoint, not GPTQ; load its folder with a loader that reads AWQ.')
     if columns != out_features or zero_groups != groups:
         raise GPTQError(
             f'{file} holds {module} with qweight {shapes["qweight"]}, scales {shapes["scales"]} and qzeros '
@@ -127,7 +130,9 @@ def module_spec(
         raise GPTQError(
             f'{file} holds {module}.bias of shape {bias.shape} where {(out_features,)} is expected; download it again.'
         )
-    return LinearSpec(in_features, out_features, bits, group_size, desc_act)
+    # Rows sorted by group fall into groups of one size only where each has as many.
+    uneven = desc_act and group_size * groups != in_features
+    return LinearSpec(in_features, out_features, bits, group_size, desc_act, uneven=uneven)
 
 
 def _group_index(module, tensors, read_ints: ReadInts, in_features: int, groups: int, file: str) -> array | None:
@@ -149,34 +154,53 @@ def _group_index(module, tensors, read_ints: ReadInts, in_features: int, groups:
 
 
 def _group_size(module, in_features: int, groups: int, g_idx, claimed: int | None, file: str) -> int:
-    """Rows of one full group."""
+    """Rows of one full group. Several sizes give as many groups where the last is short: without a g_idx the claim
+    decides then, and a size that quantisers offer where there is none.
+    """
     if groups == 1:
         return in_features
     if g_idx is not None:
         return max(Counter(g_idx).values())
-    if in_features % groups == 0:
-        return in_features // groups
-    if claimed and claimed > 0 and -(-in_features // claimed) == groups:
-        return claimed
-    fitting = [size for size in (16, 32, 64, 128, 256, 512, 1024) if -(-in_features // size) == groups]
-    if len(fitting) == 1:
-        return fitting[0]
+    even = in_features // groups if in_features % groups == 0 else None
+    if even in GROUP_SIZES:
+        return even
+    for size in (claimed, *GROUP_SIZES):
+        if size and size > 0 and -(-in_features // size) == groups:
+            return size
+    if even:
+        return even
     raise GPTQError(
         f'{file} holds {module} with {groups} groups for {in_features} rows, which no group size gives; download it again.'
     )
 
 
-def decide_format(claimed: str | None, bits: int, stored_zeros: array) -> tuple[str, str]:
-    """('gptq' or 'gptq_v2', why). A few words of a qzeros tell where a quantiser was symmetric: every zero is then
-    2**(bits-1), which v1 stores less one. Elsewhere the claim decides, and v1, as nearly all files are, where there is none.
+def symmetric_format(bits: int, stored_zeros: array) -> str | None:
+    """The format of a linear whose stored zeros are all one and the same symmetric one; None where they are not.
+
+    A symmetric quantiser makes every zero 2**(bits-1), which v1 stores less one.
     """
-    if stored_zeros and 32 % bits == 0:
-        fields = {(word >> shift) & (2**bits - 1) for word in stored_zeros for shift in range(0, 32, bits)}
-        middle = 2 ** (bits - 1)
-        if fields == {middle - 1} and claimed != 'gptq':
-            return 'gptq', 'its zeros are those of a symmetric v1 file'
-        if fields == {middle} and claimed != 'gptq_v2':
-            return 'gptq_v2', 'its zeros are those of a symmetric v2 file'
+    number = sum((word & 0xFFFFFFFF) << (32 * i) for i, word in enumerate(stored_zeros[:bits]))
+    middle = 2 ** (bits - 1)
+    # 32 values lie in `bits` words, and all zeros being one, each such stretch is like the first.
+    whole = len(stored_zeros) // bits * bits
+    if not whole or stored_zeros[:whole] != stored_zeros[:bits] * (whole // bits):
+        return None
+    fields = {(number >> (bits * i)) & (2**bits - 1) for i in range(32)}
+    return {middle - 1: 'gptq', middle: 'gptq_v2'}.get(fields.pop()) if len(fields) == 1 else None
+
+
+def decide_format(asked: str | None, claimed: str | None, seen: set[str | None]) -> tuple[str, str]:
+    """('gptq' or 'gptq_v2', why; '' where the claim decides). The user's word is final; then symmetric zeros, where all
+    that were `seen` say the same; then the claim; then v1, as nearly all files are. Raises GPTQError for another name.
+    """
+    if asked:
+        if asked not in FORMATS:
+            raise GPTQError(f'There is no checkpoint format {asked}; choose {" or ".join(FORMATS)}.')
+        return asked, 'named by the user'
+    if len(seen) == 1 and (found := next(iter(seen))) is not None:
+        if found == claimed:
+            return claimed, ''
+        return found, f'its zeros are those of a symmetric {"v2" if found == "gptq_v2" else "v1"} file'
     if claimed:
         return claimed, ''
     return 'gptq', 'as nearly all files are'

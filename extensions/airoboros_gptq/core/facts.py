@@ -57,7 +57,7 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         Fact('group size', _shown(evidence.values('group_size')), quantised),
         Fact('act-order', 'yes' if any(evidence.values('desc_act')) else 'no', f'g_idx in {checkpoint.name}'),
         Fact('format', evidence.checkpoint_format, evidence.format_reason),
-        Fact('symmetric', 'yes' if config.sym else 'no', config.sources['sym']),
+        Fact('symmetric', 'yes' if evidence.symmetric else 'no', f'zeros in {checkpoint.name}'),
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
