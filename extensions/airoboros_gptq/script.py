@@ -4,6 +4,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
+# Settings, with their defaults. The webui takes the user's from settings.yaml: `airoboros_gptq-always_offer_plainformat: true`.
+params = {
+    'always_offer_plainformat': False,  # the PLAINFORMAT box for every model that our loader has loaded
+}
+
 _NAME = 'airoboros_gptq'
 _FOLDER = Path(__file__).resolve().parent
 
@@ -32,6 +37,7 @@ def _import(module: str):
 def setup():
     """Called by the webui when the extension is loaded, and again after a restart in the Session tab."""
     _import('webui.patches').apply()
+    _import('webui.loading').params = params
 
 
 def chat_input_modifier(text, visible_text, state):

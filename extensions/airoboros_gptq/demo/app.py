@@ -1,4 +1,4 @@
-"""The page: model menu, Load, what was read, chat, PLAINFORMAT."""
+"""The page: model menu, Load, what was read, chat, PLAINFORMAT, answers from sources."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gradio as gr
 from ..core.errors import GPTQError
 from ..core.prompts import SAMPLING
 from ..panel import controls, view
+from ..panel.context_helper import context_helper
 from .engine import Engine, list_models
 
 _CSS = view.CSS + '#chat { height: 55vh; }'
@@ -34,12 +35,13 @@ def build(model_dir: Path) -> gr.Blocks:
             with gr.Column(scale=3):
                 chat = gr.Chatbot(type='messages', elem_id='chat', label='Chat', show_copy_button=True)
                 message = gr.Textbox(placeholder='Send a message', show_label=False, lines=2, elem_id='message')
-                plainformat = controls.plainformat_box()
+                plainformat = controls.plainformat_box(visible=False)
                 with gr.Row():
                     send = gr.Button('Send', variant='primary')
                     stop = gr.Button('Stop')
                     again = gr.Button('Regenerate')
                     clear = gr.Button('New chat')
+                sources = context_helper(message, visible=False)
                 with gr.Accordion('Sampling', open=False):
                     temperature = gr.Slider(0, 2, SAMPLING['temperature'], step=0.05, label='temperature')
                     top_p = gr.Slider(0.05, 1, SAMPLING['top_p'], step=0.05, label='top_p')
@@ -61,6 +63,10 @@ def build(model_dir: Path) -> gr.Blocks:
             except GPTQError as e:
                 return view.error_html(str(e))
             return view.facts_html(read, engine.running(read))
+
+        def offered():
+            """PLAINFORMAT and the helper, for what is loaded."""
+            return gr.update(visible=engine.offers_plainformat), gr.update(visible=engine.airoboros is not None)
 
         def do_load(name, wanted, chosen_kernel, progress=gr.Progress()):  # noqa: B008 (gradio reads the default)
             try:
@@ -86,12 +92,15 @@ def build(model_dir: Path) -> gr.Blocks:
         # What was typed and what came back, as plain text; the chatbot shows it with code in blocks.
         turns = gr.State([])
         page.load(pick, model, [checkpoint, facts], show_progress='hidden')
+        page.load(offered, None, [plainformat, sources], show_progress='hidden')
         model.change(pick, model, [checkpoint, facts], show_progress='hidden')
         checkpoint.input(show, [model, checkpoint], facts, show_progress='hidden')
-        load.click(do_load, [model, checkpoint, kernel], status).then(
-            show, [model, checkpoint], facts, show_progress='hidden'
-        )
-        unload.click(do_unload, None, status).then(show, [model, checkpoint], facts, show_progress='hidden')
+        for changed in (
+            load.click(do_load, [model, checkpoint, kernel], status),
+            unload.click(do_unload, None, status),
+        ):
+            changed.then(show, [model, checkpoint], facts, show_progress='hidden')
+            changed.then(offered, None, [plainformat, sources], show_progress='hidden')
         started = [
             event(ask, [message, turns, plainformat, *sampling], [chat, turns, message], show_progress='hidden')
             for event in (send.click, message.submit)

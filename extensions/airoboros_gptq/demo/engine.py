@@ -29,7 +29,7 @@ class Engine:
         self._lock = threading.Lock()
         self._loaded: tuple[Path, str] | None = None
         self._running = ''
-        self._airoboros: Airoboros | None = None
+        self.airoboros: Airoboros | None = None  # the loaded model's version; None for another model, or none
         self._model = self._tokenizer = None
 
     def facts(self, name: str | None, checkpoint: str | None = None) -> Facts:
@@ -54,13 +54,13 @@ class Engine:
                 chosen.folder, checkpoint=chosen.checkpoint.name, kernel=kernel, progress=progress
             )
             self._loaded = (chosen.folder, chosen.checkpoint.name)
-            self._running, self._airoboros = describe_running(self._model), chosen.family
+            self._running, self.airoboros = describe_running(self._model), chosen.family
 
     def unload(self) -> None:
         """Lets the model go, and its memory."""
         with self._lock:
             self._model = self._tokenizer = None
-            self._loaded, self._running, self._airoboros = None, '', None
+            self._loaded, self._running, self.airoboros = None, '', None
             gc.collect()
 
     @property
@@ -70,7 +70,7 @@ class Engine:
 
     @property
     def _plainformat_spaces(self) -> int | None:
-        return self._airoboros.plainformat_spaces if self._airoboros else None
+        return self.airoboros.plainformat_spaces if self.airoboros else None
 
     def answer(self, turns: list[Message], plain: bool, settings) -> Iterator[tuple[list[Message], list[Message], str]]:
         """(shown, turns, '') as the answer grows. The last of `turns` is the user's, asked with PLAINFORMAT if `plain`."""
@@ -89,7 +89,7 @@ class Engine:
         yield for_display(turns), turns, ''
         with self._lock:
             prompt = conversation_prompt(
-                self._tokenizer, pairs(turns, self._plainformat_spaces), airoboros=self._airoboros
+                self._tokenizer, pairs(turns, self._plainformat_spaces), airoboros=self.airoboros
             )
             for text in stream(self._model, self._tokenizer, prompt, sampling):
                 answered = [*turns, {'role': 'assistant', 'content': text}]

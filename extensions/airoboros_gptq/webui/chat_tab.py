@@ -1,13 +1,15 @@
-"""PLAINFORMAT in the Chat tab: the box, what is sent, and how the bare code that comes back is shown."""
+"""The Chat tab: the PLAINFORMAT box, what is sent, how bare code is shown, and the helper for answers from sources."""
 
 from __future__ import annotations
 
+import gradio as gr
 from modules import shared
 
 from ..core.prompts import add_plainformat, as_code_block, has_plainformat, remove_plainformat
 from ..panel import controls
+from ..panel.context_helper import context_helper
 from . import loading
-from .names import PLAINFORMAT
+from .names import CONTEXT_HELPER, PLAINFORMAT
 from .placing import inside
 
 
@@ -17,18 +19,45 @@ def create() -> None:
         shared.gradio[PLAINFORMAT] = controls.plainformat_box(visible=False)
 
 
+def create_helper() -> None:
+    """The helper for answers from sources, at the end of the chat's controls. Hidden as the box is. Its fields are in no
+    list of the webui's, so that nothing that is typed there is saved.
+    """
+    column = shared.gradio['mode'].parent
+    while not isinstance(column, gr.Column) and column.parent is not None:
+        column = column.parent
+    box = shared.gradio['textbox']
+    rich = isinstance(box, getattr(gr, 'MultimodalTextbox', ()))
+    with inside(column):
+        shared.gradio[CONTEXT_HELPER] = context_helper(
+            box, (lambda prompt: {'text': prompt, 'files': []}) if rich else str, visible=False
+        )
+
+
+def offers_plainformat() -> bool:
+    """Whether the loaded model learned PLAINFORMAT, or the user wants the box for every model of ours."""
+    if loading.params.get('always_offer_plainformat'):
+        return loading.is_loaded()
+    return _spaces() is not None
+
+
+def _spaces() -> int | None:
+    airoboros = loading.airoboros()
+    return airoboros.plainformat_spaces if airoboros else None
+
+
 def modify_input(text: str, state: dict) -> str:
-    """The instruction as it is sent and kept; what is shown stays as typed."""
-    return add_plainformat(text) if state.get(PLAINFORMAT) and loading.is_loaded() else text
+    """The instruction as it is sent and kept; what is shown stays as typed. A box that is hidden asks for nothing."""
+    return add_plainformat(text, _spaces()) if state.get(PLAINFORMAT) and offers_plainformat() else text
 
 
 def regenerating(state: dict) -> dict:
     """The state with the last instruction as the box now stands. API calls, which have no box, keep theirs."""
     box, history = state.get(PLAINFORMAT), state['history']
-    if box is None or not history['internal'] or not loading.is_loaded():
+    if box is None or not history['internal'] or not offers_plainformat():
         return state
     user, *rest = history['internal'][-1]
-    user = add_plainformat(user) if box else remove_plainformat(user)
+    user = add_plainformat(user, _spaces()) if box else remove_plainformat(user)
     state['history'] = {**history, 'internal': [*history['internal'][:-1], [user, *rest]]}
     return state
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from modules import shared
 from modules.logging_colors import logger
 
-from ..core.config import is_gptq_folder
+from ..core.config import is_gptq_folder, read_json
 from ..core.errors import GPTQError
 from ..core.facts import Facts, read_facts
+from ..core.family import Airoboros, recognise
 from .names import CHECKPOINT, KERNEL, LOADER
 
+params: dict = {}  # script.py's, which the webui fills from settings.yaml
 last_error: str | None = None
 progress = None  # a gr.Progress while a Load button waits
 _running = ''
@@ -41,6 +43,18 @@ def is_loaded() -> bool:
 def running(model_name) -> str:
     """How `model_name` runs, in a few words; empty where it is not loaded."""
     return _running if is_loaded() and shared.model_name == model_name else ''
+
+
+def airoboros() -> Airoboros | None:
+    """The Airoboros that is loaded; None for another model, another loader, or none. Reads two small files; never raises."""
+    folder = model_folder(shared.model_name) if is_loaded() else None
+    if folder is None:
+        return None
+    try:
+        claimed = read_json(folder / 'config.json').get('_name_or_path', '')
+    except GPTQError:
+        claimed = ''
+    return recognise(folder, str(claimed))
 
 
 def facts(model_name, checkpoint: str | None = None) -> Facts:

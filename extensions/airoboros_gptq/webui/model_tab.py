@@ -11,8 +11,8 @@ from modules.utils import gradio
 from ..core.errors import GPTQError
 from ..core.prompts import PRESET_NAME
 from ..panel import controls, view
-from . import loading
-from .names import CHECKPOINT, FACTS, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
+from . import chat_tab, loading
+from .names import CHECKPOINT, CONTEXT_HELPER, FACTS, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
 from .placing import below, inside
 
 # gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
@@ -50,11 +50,14 @@ def create_events() -> None:
         shared.gradio[REFRESH].click(
             _status_changed,
             gradio('model_menu', CHECKPOINT, PRESET_OF),
-            gradio(FACTS, PLAINFORMAT, 'preset_menu', PRESET_OF),
+            gradio(FACTS, PLAINFORMAT, CONTEXT_HELPER, 'preset_menu', PRESET_OF),
             show_progress=False,
         )
     shared.gradio['interface'].load(
-        _page_opened, None, gradio(CHECKPOINT, FACTS, PLAINFORMAT, PRESET_OF), show_progress=False
+        _page_opened,
+        None,
+        gradio(CHECKPOINT, FACTS, PLAINFORMAT, CONTEXT_HELPER, PRESET_OF),
+        show_progress=False,
     )
 
 
@@ -82,10 +85,10 @@ def _show_facts(model_name, checkpoint):
 
 
 def _status_changed(model_name, checkpoint, preset_of):
-    facts, box = _show_facts(model_name, checkpoint), gr.update(visible=offers_plainformat())
+    shown = _show_facts(model_name, checkpoint), *_offered()
     if preset_of in (None, model_name):
-        return facts, box, gr.update(), gr.update()
-    return facts, box, _preset_for(model_name), model_name
+        return *shown, gr.update(), gr.update()
+    return *shown, _preset_for(model_name), model_name
 
 
 def _preset_for(model_name):
@@ -102,23 +105,18 @@ def _preset_for(model_name):
 def _page_opened():
     name = shared.model_name
     if not (loading.is_ours(name) and loading.is_loaded()):
-        return gr.update(), '', gr.update(visible=False), ''
+        return gr.update(), '', *_offered(), ''
     chosen = getattr(shared.args, CHECKPOINT, '')
     try:
         choices = loading.facts(name, chosen).candidates
     except GPTQError:
         choices = []
-    return gr.update(choices=choices), _show_facts(name, chosen), gr.update(visible=offers_plainformat()), name
+    return gr.update(choices=choices), _show_facts(name, chosen), *_offered(), name
 
 
-def offers_plainformat() -> bool:
-    """Whether the model that is loaded learned PLAINFORMAT: an Airoboros, by its folder or config."""
-    if not loading.is_loaded():
-        return False
-    try:
-        return loading.facts(shared.model_name, getattr(shared.args, CHECKPOINT, '')).airoboros
-    except GPTQError:
-        return False
+def _offered():
+    """The PLAINFORMAT box and the helper for answers from sources, for what is loaded."""
+    return gr.update(visible=chat_tab.offers_plainformat()), gr.update(visible=loading.airoboros() is not None)
 
 
 def _has_preset() -> bool:

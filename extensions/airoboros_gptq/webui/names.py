@@ -7,6 +7,7 @@ FACTS = 'gptq_facts'
 REFRESH = 'gptq_refresh'
 PRESET_OF = 'gptq_preset_of'
 PLAINFORMAT = 'gptq_plainformat'
+CONTEXT_HELPER = 'gptq_context_helper'
 
 # Settings of the Model tab that are saved with a model, with their defaults.
 MODEL_SETTINGS = {CHECKPOINT: '', KERNEL: 'auto'}

@@ -16,7 +16,18 @@ import threading
 
 from modules.logging_colors import logger
 
-from .names import CHECKPOINT, FACTS, KERNEL, LOADER, LOADER_PARAMS, MODEL_SETTINGS, PLAINFORMAT, PRESET_OF, REFRESH
+from .names import (
+    CHECKPOINT,
+    CONTEXT_HELPER,
+    FACTS,
+    KERNEL,
+    LOADER,
+    LOADER_PARAMS,
+    MODEL_SETTINGS,
+    PLAINFORMAT,
+    PRESET_OF,
+    REFRESH,
+)
 
 _ORIGINAL = '_airoboros_gptq_original'
 _replaced: list[tuple[dict, str, object]] = []  # (namespace, name, what stood there)
@@ -226,13 +237,14 @@ def _model_create_ui(original):
 
 
 def _chat_create_ui(original):
-    """The PLAINFORMAT box stands under the message box, which create_ui makes."""
+    """The PLAINFORMAT box stands under the message box, which create_ui makes; the helper among the chat's controls."""
 
     def create_ui():
         original()
         from . import chat_tab
 
         _create(chat_tab.create, (PLAINFORMAT,))
+        _create(chat_tab.create_helper, (CONTEXT_HELPER,))
 
     return create_ui
 

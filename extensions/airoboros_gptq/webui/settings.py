@@ -10,11 +10,12 @@ import yaml
 from modules import loaders, models_settings, shared
 
 from ..core.errors import GPTQError
-from ..core.prompts import TEMPLATE_NAME
+from ..core.family import Airoboros
 from . import loading
 from .names import CHECKPOINT, KERNEL, LOADER
 
 _FALLBACK_TEMPLATE = 'Alpaca'  # what the webui takes where neither the folder nor the user names one
+_FROM_FOLDER = 'Custom (obtained from model metadata)'  # what it calls a chat template of the tokenizer's
 
 
 def describe(model_name, settings: dict) -> None:
@@ -27,14 +28,18 @@ def describe(model_name, settings: dict) -> None:
         return  # the status line has the sentence
     if settings.get(CHECKPOINT) not in facts.candidates:
         settings[CHECKPOINT] = facts.checkpoint.name
-    if facts.airoboros and not _template_is_chosen(model_name, settings):
-        settings['instruction_template'] = TEMPLATE_NAME
-        settings['instruction_template_str'] = models_settings.load_instruction_template(TEMPLATE_NAME)
+    if facts.family and not _template_is_chosen(model_name, settings, facts.family):
+        template = facts.family.format.template
+        settings['instruction_template'] = template
+        settings['instruction_template_str'] = models_settings.load_instruction_template(template)
 
 
-def _template_is_chosen(model_name, settings: dict) -> bool:
-    """Whether the folder or the user names a template."""
-    if settings.get('instruction_template') != _FALLBACK_TEMPLATE:
+def _template_is_chosen(model_name, settings: dict, airoboros: Airoboros) -> bool:
+    """Whether the user names a template; or the folder, for an Airoboros whose version is not known here. Of a known one
+    we know better: the tokenizers of 3.x carry Llama-2's general template, without what 3.1 was trained with.
+    """
+    open_ones = (_FALLBACK_TEMPLATE, _FROM_FOLDER) if airoboros.known else (_FALLBACK_TEMPLATE,)
+    if settings.get('instruction_template') not in open_ones:
         return True
     name = Path(model_name).name.lower()
     return any('instruction_template' in v for k, v in shared.user_config.items() if re.match(k.lower(), name))

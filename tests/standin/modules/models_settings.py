@@ -1,5 +1,6 @@
 """What is known of a model before it is loaded, and what was saved for it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -15,10 +16,16 @@ def get_model_metadata(model):
     found = {'truncation_length': 2048, 'truncation_length_info': 2048, 'loader': None}
     found['loader'] = infer_loader(model, found, hf_quant_method=None)
     found['instruction_template'] = 'Alpaca'
+    tokenizer = Path(shared.args.model_dir, model, 'tokenizer_config.json')
+    carried = json.loads(tokenizer.read_text()).get('chat_template') if tokenizer.is_file() else None
+    if carried:
+        found['instruction_template'] = 'Custom (obtained from model metadata)'
+        found['instruction_template_str'] = carried
     for pattern, saved in shared.user_config.items():
         if re.match(pattern.lower(), Path(model).name.lower()):
             found.update(saved)
-    found['instruction_template_str'] = load_instruction_template(found['instruction_template'])
+    if found['instruction_template'] != 'Custom (obtained from model metadata)':
+        found['instruction_template_str'] = load_instruction_template(found['instruction_template'])
     return found
 
 

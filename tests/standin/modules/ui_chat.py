@@ -7,3 +7,5 @@ from modules import shared
 def create_ui():
     with gr.Tab('Chat'), gr.Row(), gr.Column():
         shared.gradio['textbox'] = gr.Textbox(label='Message')
+        with gr.Row(), gr.Column(), gr.Row():
+            shared.gradio['mode'] = gr.Radio(['instruct', 'chat'], label='Mode')

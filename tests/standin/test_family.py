@@ -1,0 +1,128 @@
+"""What the webui does for each version of the family, on a stand-in of its modules."""
+
+import json
+
+import pytest
+
+BOX = 'gptq_plainformat'
+HELPER = 'gptq_context_helper'
+V1_0, V1_2, V1_4, V3_1, V3_3 = (
+    'airoboros-13b-gpt4-GPTQ',
+    'airoboros-7B-gpt4-1.2-GPTQ',
+    'TheBloke_airoboros-13b-gpt4-1.4-GPTQ',
+    'airoboros-l2-13b-3.1-GPTQ',
+    'airoboros-70b-3.3-GPTQ',
+)
+OTHER = 'some-llama-GPTQ'
+
+
+@pytest.fixture
+def load(webui):
+    """load(name): a copy of the tiny model under that name is there and counts as loaded; returns the webui."""
+    webui.script.setup()
+
+    def load(name):
+        if not (webui.models_folder / name).exists():
+            webui.add_model(name)
+        webui.shared.model, webui.shared.model_name, webui.shared.args.loader = 'a model', name, 'airoboros-GPTQ'
+        return webui
+
+    yield load
+    webui.script.params['always_offer_plainformat'] = False
+    webui.patches.undo()
+
+
+def carry_a_template(webui, name):
+    path = webui.models_folder / name / 'tokenizer_config.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'chat_template': 'of the tokenizer'}))
+
+
+def picked(webui, name):
+    return webui.models_settings.get_model_metadata(name)['instruction_template_str']
+
+
+@pytest.mark.parametrize(
+    ('name', 'template'),
+    [(V1_0, 'v1.0'), (V1_2, 'v1.2'), (V1_4, 'v1.4'), ('spicyboros-13b-2.2', 'v2.2'), (V3_1, 'v3.1'), (V3_3, 'v3.0')],
+)
+def test_a_pick_chooses_the_version_s_template(load, name, template):
+    assert picked(load(name), name) == f'the template Airoboros-{template}'
+
+
+def test_a_tokenizer_s_template_gives_way_to_a_known_version_s(load):
+    for name in (V3_1, V3_3, OTHER):
+        carry_a_template(load(name), name)
+    webui = load(V3_1)
+    assert picked(webui, V3_1) == 'the template Airoboros-v3.1'
+    assert picked(webui, V3_3) == picked(webui, OTHER) == 'of the tokenizer'
+    webui.shared.user_config = {f'{V3_1}$': {'instruction_template': 'Custom (obtained from model metadata)'}}
+    assert picked(webui, V3_1) == 'of the tokenizer'
+
+
+@pytest.mark.parametrize(
+    ('name', 'sent'),
+    [(V1_0, 'Hi'), (V1_2, 'Hi  PLAINFORMAT'), (V1_4, 'Hi PLAINFORMAT'), (V3_1, 'Hi PLAINFORMAT'), (OTHER, 'Hi')],
+)
+def test_plainformat_is_spaced_as_learned_and_a_hidden_box_asks_for_nothing(load, name, sent):
+    webui = load(name)
+    assert webui.script.chat_input_modifier('Hi', 'Hi', {BOX: True}) == (sent, 'Hi')
+    state = {'history': {'internal': [['Hi', 'Ho']], 'visible': [['Hi', 'Ho']], 'metadata': {}}, BOX: True}
+    *_, output = webui.chat.chatbot_wrapper('', state, regenerate=True)
+    assert output['internal'][0][0] == sent
+
+
+@pytest.mark.parametrize(('name', 'box', 'helper'), [(V1_0, False, True), (V1_4, True, True), (OTHER, False, False)])
+def test_box_and_helper_show_for_what_is_loaded(load, name, box, helper):
+    webui = load(name)
+    assert offered(webui) == (box, helper)
+    webui.shared.args.loader = 'Transformers'
+    assert offered(webui) == (False, False)
+
+
+def test_a_setting_offers_the_box_with_every_model_of_ours(load):
+    webui = load(OTHER)
+    webui.script.params['always_offer_plainformat'] = True  # as the webui does it, from settings.yaml
+    assert offered(webui) == (True, False)
+    assert webui.script.chat_input_modifier('Hi', 'Hi', {BOX: True})[0] == 'Hi  PLAINFORMAT'
+    webui.shared.args.loader = 'Transformers'
+    assert offered(webui) == (False, False)
+
+
+def offered(webui):
+    """Whether the page shows box and helper when it is opened, and when the status line changes."""
+    tab = webui.script._import('webui.model_tab')
+    opened, changed = tab._page_opened()[2:4], tab._status_changed(webui.shared.model_name, '', None)[1:3]
+    assert opened == changed
+    return tuple(update['visible'] for update in opened)
+
+
+def test_the_helper_stands_among_the_controls_and_none_of_it_is_saved(load):
+    import gradio as gr
+
+    webui = load(V1_2)
+    with gr.Blocks() as page:
+        webui.ui_chat.create_ui()
+    helper = webui.shared.gradio[HELPER]
+    assert helper.visible is False
+    assert webui.shared.gradio['mode'].parent.parent.parent is helper.parent
+    inside = [c for c in page.blocks.values() if isinstance(c, gr.Textbox) and c.label in ('Source 1', 'Question')]
+    assert len(inside) == 2
+    named = [webui.shared.gradio[key] for key in webui.ui.list_interface_input_elements() if key in webui.shared.gradio]
+    assert not set(map(id, named)) & {id(helper), *map(id, inside)}
+
+
+@pytest.mark.parametrize('rich', [True, False], ids=['MultimodalTextbox', 'Textbox'])
+def test_the_helper_fills_the_message_box_in_its_own_way(load, rich):
+    import gradio as gr
+
+    webui = load(V1_2)
+    with gr.Blocks() as page:
+        with gr.Column():
+            box = (gr.MultimodalTextbox if rich else gr.Textbox)(label='Message')
+            webui.shared.gradio.update(textbox=box, mode=gr.Radio(['instruct']))
+        webui.chat_tab.create_helper()
+    (put,) = [f.fn for f in page.fns.values() if f.fn.__name__ == 'put']
+    prompt = 'BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nA.\nENDINPUT\nBEGININSTRUCTION\nQ\nENDINSTRUCTION'
+    assert put('Q', 'A.', '', *[''] * 8) == ({'text': prompt, 'files': []} if rich else prompt, '')
+    told = put('Q', 'A.', 'yesterday', *[''] * 8)
+    assert told[0] == gr.update() and 'yesterday' in told[1]
