@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / 'tests' / 'models'
 TINY = 'airoboros-tiny-gpt4-1.2-GPTQ'
+NEVER_LEARNED = 'airoboros-tiny-gpt4-GPTQ'  # 1.0, by its name
 SHOTS = ROOT / 'shots' / 'demo'
 CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
 FLAGS = [
@@ -44,6 +45,7 @@ def models(tmp_path_factory):
     """Two good folders and a broken one, as a person may have them."""
     folder = tmp_path_factory.mktemp('models')
     shutil.copytree(MODELS / TINY, folder / TINY)
+    shutil.copytree(MODELS / TINY, folder / NEVER_LEARNED)
     broken = folder / 'broken-GPTQ'
     shutil.copytree(MODELS / TINY, broken, ignore=shutil.ignore_patterns('*act.order*'))
     (file,) = broken.glob('*.safetensors')
@@ -189,8 +191,48 @@ def test_a_broken_folder_is_one_sentence_and_the_page_goes_on(page):
 
 
 def test_two_browsers_do_not_share_the_box(page, browser, url):
+    load(page)
     page.get_by_label('PLAINFORMAT').check()
     other = browser.new_context().new_page()
     other.goto(url)
     expect(other.get_by_label('PLAINFORMAT')).not_to_be_checked(timeout=30_000)
     other.context.close()
+
+
+def test_box_and_helper_are_for_the_loaded_model_s_version(page):
+    load(page)
+    expect(page.get_by_label('PLAINFORMAT')).to_be_visible(timeout=30_000)
+    expect(page.locator('#context-helper')).to_be_visible()
+    page.get_by_role('button', name='Unload', exact=True).click()
+    expect(page.get_by_label('PLAINFORMAT')).to_be_hidden(timeout=30_000)
+    expect(page.locator('#context-helper')).to_be_hidden()
+    pick(page, NEVER_LEARNED)
+    expect(page.locator('.gptq-facts')).to_contain_text("version 1.0, from the folder's name", timeout=30_000)
+    load(page)
+    expect(page.locator('#context-helper')).to_be_visible(timeout=30_000)
+    expect(page.get_by_label('PLAINFORMAT')).to_be_hidden()
+
+
+def test_sources_and_a_question_become_the_prompt_in_the_message_box(page):
+    load(page)
+    page.get_by_text('Answer from sources').click()
+    put = page.get_by_role('button', name='Put into the message box')
+    page.locator('#context-source-1 textarea').fill('Blueberries are now green.')
+    page.locator('#context-about-1 textarea').fill('yesterday')
+    page.locator('#context-question textarea').fill('What colour are blueberries?')
+    put.click()
+    expect(page.locator('.gptq-error')).to_contain_text('"yesterday" in source 1 is not a key', timeout=30_000)
+    expect(page.locator('#message textarea')).to_have_value('')
+    page.locator('#context-about-1 textarea').fill('date: 2021-01-01')
+    expect(page.locator('#context-source-2')).to_be_hidden()
+    page.get_by_role('button', name='Add source').click()
+    page.locator('#context-source-2 textarea').fill('Strawberries are blue.')
+    put.click()
+    expect(page.locator('#message textarea')).to_have_value(
+        'BEGININPUT\nBEGINCONTEXT\ndate: 2021-01-01\nENDCONTEXT\nBlueberries are now green.\nENDINPUT\n'
+        'BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nStrawberries are blue.\nENDINPUT\n'
+        'BEGININSTRUCTION\nWhat colour are blueberries?\nENDINSTRUCTION',
+        timeout=30_000,
+    )
+    expect(page.locator('.gptq-error')).to_have_count(0)
+    page.screenshot(path=SHOTS / '3-sources.png', full_page=True)
