@@ -116,10 +116,13 @@ def test_arguments_of_other_cards():
     assert AutoGPTQForCausalLM.from_quantized(TINY, device='cpu', use_triton=True, **settings)
 
 
+def test_safetensors_are_taken_whatever_is_asked(caplog):
+    assert chosen(caplog, TINY, use_safetensors=False)[1] == PLAIN
+    assert 'use_safetensors=False is ignored' in caplog.text
+
+
 def test_what_it_will_not_do():
     with pytest.raises(TypeError, match="unexpected argument 'devise'"):
         AutoGPTQForCausalLM.from_quantized(TINY, devise='cpu')
-    with pytest.raises(GPTQError, match='pickle'):
-        AutoGPTQForCausalLM.from_quantized(TINY, use_safetensors=False)
     with pytest.raises(TypeError, match='from_quantized'):
         AutoGPTQForCausalLM()

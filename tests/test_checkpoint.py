@@ -5,14 +5,13 @@ import json
 import pytest
 from airoboros_gptq.core.checkpoint import (
     choose_checkpoint,
-    find_name,
     has_act_order,
-    list_checkpoints,
     open_checkpoint,
 )
 from airoboros_gptq.core.config import QuantizeConfig
 from airoboros_gptq.core.errors import GPTQError
 from airoboros_gptq.core.safetensors_header import read_header
+from airoboros_gptq.core.weight_files import find_name, list_checkpoints
 from support import ACT_ORDER, PLAIN, TINY, write_checkpoint, write_safetensors
 
 SEQUENTIAL, ACT = (0, 0, 1, 1), (1, 0, 0, 1)
@@ -99,7 +98,7 @@ def test_a_name_outside_the_folder_is_not_found(both):
 
 
 def test_no_checkpoint_at_all(tmp_path):
-    (tmp_path / 'pytorch_model.bin').write_bytes(b'')
+    (tmp_path / 'training_args.bin').write_bytes(b'')
     with pytest.raises(GPTQError, match=r'no \.safetensors file'):
         choose_checkpoint(tmp_path, config())
 
@@ -139,6 +138,54 @@ def test_a_missing_shard_is_named(tmp_path):
     (tmp_path / SHARDS['b.qweight']).unlink()
     with pytest.raises(GPTQError, match=r'model-00002-of-00002\.safetensors is missing.*download it'):
         choose_checkpoint(tmp_path, config())
+
+
+def test_a_stale_index_is_passed_over(tmp_path):
+    """Quantisers copy the index of the model that they started from."""
+    shard(tmp_path, SHARDS)
+    for name in SHARDS.values():
+        (tmp_path / name).unlink()
+    write_checkpoint(tmp_path / 'gptq_model-4bit-128g.safetensors')
+    assert list_checkpoints(tmp_path) == ['gptq_model-4bit-128g.safetensors']
+
+
+def test_shards_without_an_index_are_one_checkpoint(tmp_path):
+    shard(tmp_path, SHARDS)
+    (tmp_path / 'model.safetensors.index.json').unlink()
+    write_checkpoint(tmp_path / 'other.safetensors')
+    first = SHARDS['a.qweight']
+    assert list_checkpoints(tmp_path) == [first, 'other.safetensors']
+    assert sorted(open_checkpoint(tmp_path, first).quantised_modules()) == ['a', 'b']
+
+
+@pytest.mark.parametrize('lost', SHARDS)
+def test_a_missing_shard_without_an_index_is_named(tmp_path, lost):
+    shard(tmp_path, SHARDS)
+    (tmp_path / 'model.safetensors.index.json').unlink()
+    (tmp_path / SHARDS[lost]).unlink()
+    with pytest.raises(GPTQError, match=rf'{SHARDS[lost]} is missing, though .* asks for it; download it'):
+        choose_checkpoint(tmp_path, config())
+
+
+def test_several_missing_shards_are_counted(tmp_path):
+    write_checkpoint(tmp_path / 'm-00002-of-00005.safetensors')
+    with pytest.raises(GPTQError, match=r'm-00001-of-00005\.safetensors is missing, as are 3 more'):
+        choose_checkpoint(tmp_path, config())
+
+
+def test_two_files_without_a_config_are_the_user_s_to_tell(both):
+    with pytest.raises(GPTQError, match=r'2 checkpoints, and no config tells them apart; name one: m-4bit\.act'):
+        choose_checkpoint(both, QuantizeConfig())
+    assert choose_checkpoint(both, QuantizeConfig(), 'm-4bit.act.order').desc_act
+
+
+def test_safetensors_come_before_pickles(tmp_path):
+    (tmp_path / 'pytorch_model.bin').write_bytes(b'not even looked at')
+    write_checkpoint(tmp_path / 'zz.safetensors')
+    assert list_checkpoints(tmp_path) == ['zz.safetensors', 'pytorch_model.bin']
+    assert choose_checkpoint(tmp_path, config()).name == 'zz.safetensors'
+    with pytest.raises(GPTQError, match=r'pytorch_model\.bin is not a file of PyTorch'):
+        choose_checkpoint(tmp_path, config(), 'pytorch_model')
 
 
 @pytest.mark.parametrize('weight_map', [None, {}, [], {'a': 3}, {'a': '../../etc/passwd'}])

@@ -39,7 +39,7 @@ FAULTS = {
         lambda f: edit_json(f / 'quantize_config.json', quant_method='awq'),
         r'quantize_config\.json says that this is awq.*load it with vLLM',
     ),
-    'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file; download'),
+    'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file, nor a \.bin or \.pt; download'),
     'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 2\.00 MB of 2\.48 MB: .*download it again'),
     'truncated in its header': (lambda f: cut(f / PLAIN, 999), r'ends inside its header: .*download it again'),
     'too long': (lambda f: (f / PLAIN).open('ab').write(b'more'), r'not a whole safetensors file .*download it again'),

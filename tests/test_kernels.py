@@ -1,5 +1,7 @@
 """Every kernel against the reference's formula, on fresh random tensors; which kernel is chosen, and why one is not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from airoboros_gptq.core.errors import GPTQError
@@ -98,7 +100,7 @@ def test_shapes_dtypes_and_batches(name, groups, columns, group_size, desc_act, 
     assert deviation(name, spec, packed, rows(spec, *batch, dtype=dtype), b) < limit
 
 
-@pytest.mark.parametrize('name', [NAMES[0], NAMES[2]])
+@pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('bits', [2, 3, 8])
 @pytest.mark.parametrize('desc_act', [False, True])
 def test_other_widths(name, bits, desc_act):
@@ -124,10 +126,26 @@ def test_a_stored_zero_of_15_is_0(name, desc_act):
     assert (found - right).norm() / right.norm() < TOLERANCE[name]
 
 
-def test_a_short_last_group_falls_to_the_reference():
-    spec = LinearSpec(160, 64, 4, 128, False)
+@pytest.mark.parametrize('desc_act', [False, True])
+def test_a_short_last_group_falls_to_the_reference(desc_act):
+    spec = LinearSpec(160, 64, 4, 128, desc_act)
     assert choose_kernel('auto', spec, CPU).name == 'reference'
     assert deviation('auto', spec, random_packed(spec), rows(spec, 3)) < TOLERANCE['reference']
+
+
+def test_groups_of_unequal_size_are_not_taken_for_equal_ones():
+    """128, 64 and 64 rows: sorted and cut into pieces of 128, they would be two groups, and the third one lost."""
+    g_idx = torch.cat([torch.full((n,), g) for g, n in enumerate((128, 64, 64))])[torch.randperm(256)].int()
+    packed = replace(random_packed(LinearSpec(384, 64, 4, 128, False)), g_idx=g_idx)
+    packed = replace(packed, qweight=packed.qweight[:32].contiguous())
+    spec = LinearSpec(256, 64, 4, 128, True, uneven=True)
+    x = rows(spec, 3)
+    q = unpack(packed.qweight, 4).double()
+    right = x.double() @ (packed.scales.double()[g_idx.long()] * (q - 8))
+    found = GPTQLinear(packed, spec)(x)
+    assert (found - right).norm() / right.norm() < TOLERANCE['reference']
+    wrong = GPTQLinear(packed, replace(spec, uneven=False), kernel='torch-int4')(x)
+    assert (wrong - right).norm() / right.norm() > 0.1
 
 
 @pytest.mark.parametrize(
@@ -136,8 +154,13 @@ def test_a_short_last_group_falls_to_the_reference():
         (LinearSpec(4096, 11008, 4, 128, False), 'torch-int4'),
         (LinearSpec(4096, 11008, 4, 128, True), 'torch-int4'),
         (LinearSpec(11008, 4096, 4, 11008, False), 'torch-int4'),  # one group of 43 times 256
-        (LinearSpec(4096, 4096, 3, 128, False), 'reference'),
-        (LinearSpec(4096, 4096, 8, 128, False), 'reference'),
+        (LinearSpec(4096, 4096, 2, 128, False), 'torch-int4'),
+        (LinearSpec(4096, 4096, 3, 128, False), 'torch-int4'),
+        (LinearSpec(4096, 4096, 8, 128, True), 'torch-int4'),
+        (LinearSpec(4096, 4096, 4, 1024, True), 'torch-int4'),
+        (LinearSpec(4096, 4096, 4, 128, True, uneven=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, False, uneven=True), 'reference'),
+        (LinearSpec(4160, 4096, 4, 128, False), 'reference'),
         (LinearSpec(4096, 4096, 4, 16, False), 'reference'),
         (LinearSpec(4096, 4104, 4, 128, False), 'reference'),
     ],
@@ -149,7 +172,10 @@ def test_what_auto_takes_on_a_cpu(spec, name):
 @pytest.mark.parametrize(
     ('name', 'spec', 'words'),
     [
-        ('torch-int4', LinearSpec(128, 128, 3, 128, False), 'it is for 4 bits, the file has 3'),
+        ('torch-int4', LinearSpec(128, 128, 5, 128, False), 'it is for 2, 3, 4 and 8 bits, the file has 5'),
+        ('torch-int4', LinearSpec(160, 128, 4, 128, False), 'groups of one size, and the file has a shorter one'),
+        ('torch-int4', LinearSpec(256, 128, 4, 128, True, uneven=True), 'groups of one size'),
+        ('auto-gptq', LinearSpec(160, 128, 4, 128, False), 'groups of one size'),
         ('torch-int4', LinearSpec(128, 128, 4, 16, False), 'groups of 32, 64, 128 or 256, the file has 16'),
         ('torch-int4', LinearSpec(128, 120, 4, 32, False), 'out_features is not a multiple of 16'),
         ('auto-gptq', LinearSpec(128, 128, 4, 128, False, 'gptq_v2'), 'the format gptq, the file is gptq_v2'),

@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 
-from .checkpoint import find_name
 from .config import parse_claims
-from .errors import GPTQError
 from .model import load
 from .repository import resolve_folder
+from .weight_files import find_name
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -65,7 +64,7 @@ class AutoGPTQForCausalLM:
         if unknown:
             raise TypeError(f'from_quantized got an unexpected argument {unknown[0]!r}.')
         if not use_safetensors:
-            raise GPTQError('use_safetensors=False asks for a pickle, which can run code; leave it out.')
+            log.warning('use_safetensors=False is ignored: a pickle is read where there is no safetensors file.')
         if use_triton:
             log.warning('use_triton=True is ignored: the fastest kernel that fits is taken.')
         folder = resolve_folder(model_name_or_path, revision)

@@ -130,8 +130,8 @@ def module_spec(
         raise GPTQError(
             f'{file} holds {module}.bias of shape {bias.shape} where {(out_features,)} is expected; download it again.'
         )
-    # Rows sorted by group fall into groups of one size only where each has as many.
-    uneven = desc_act and group_size * groups != in_features
+    # Rows sorted by group fall into groups of one size only where each has as many; in sequence the last may be short.
+    uneven = group_size * groups != in_features if desc_act else -(-in_features // group_size) != groups
     return LinearSpec(in_features, out_features, bits, group_size, desc_act, uneven=uneven)
 
 

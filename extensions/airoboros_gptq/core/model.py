@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,17 +12,13 @@ from .checkpoint import Checkpoint, choose_checkpoint
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .errors import GPTQError
 from .evidence import Evidence, gather
+from .filling import Progress, fill
 from .kernels import choose_kernel
 from .linear import GPTQLinear
-from .quantization import PackedLinear
 from .repository import resolve_folder
-from .safetensors_header import TensorInfo, tensor_bytes
 from .tokenizer import load_tokenizer, special_ids
 
 log = logging.getLogger('airoboros_gptq')
-
-Progress = Callable[[int, int], None]
-_PARTS = ('qweight', 'qzeros', 'scales', 'g_idx', 'bias')
 
 
 def load(
@@ -90,11 +83,7 @@ def build_model(
     if dtype is None:
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
-    _fill(model, checkpoint, specs, device, dtype, kernel, progress)
-    model.tie_weights()
-    empty = [name for name, p in model.named_parameters() if p.is_meta]
-    if empty:
-        raise GPTQError(f'{checkpoint.name} lacks the tensor {empty[0]}; download it again.')
+    fill(model, checkpoint, specs, device, dtype, kernel, progress)
     model.to(device)  # rotary tables and other buffers that no file holds
     return model.requires_grad_(False).eval()
 
@@ -121,93 +110,6 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
     setattr(config, 'dtype' if hasattr(config, 'dtype') else 'torch_dtype', dtype)  # the name since transformers 4.56
     with init_empty_weights(include_buffers=False):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-
-
-def _fill(model, checkpoint, specs, device, dtype, kernel, progress: Progress) -> None:
-    """Reads the file module by module. Each tensor is read, cast and placed once, then let go."""
-    from safetensors import SafetensorError, safe_open
-
-    done, total = 0, sum(tensor_bytes(t) for t in checkpoint.tensors.values())
-    files = {name: h.path for h in checkpoint.headers for name in h.tensors}
-    try:
-        handles = {h.path: safe_open(h.path, framework='pt', device='cpu') for h in checkpoint.headers}
-    except SafetensorError as e:
-        raise GPTQError(f'{checkpoint.name} is not a whole safetensors file ({e}); download it again.') from e
-
-    def read(name: str) -> torch.Tensor:
-        return handles[files[name]].get_tensor(name).to(device)
-
-    for module, names in _by_module(checkpoint.tensors).items():
-        if module in specs:
-            parts = {part: read(f'{module}.{part}') for part in _PARTS if f'{module}.{part}' in checkpoint.tensors}
-            bias = parts.pop('bias', None)
-            _replace(
-                model, module, GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype), checkpoint.name
-            )
-            if device.type == 'cpu':
-                _trim_heap()
-        else:
-            for name in names:
-                _place(model, name, read(name), dtype, checkpoint.tensors[name], checkpoint.name)
-        done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
-        progress(done, total)
-
-
-def _trim_heap() -> None:
-    """Gives what unpacking one linear freed back to the system. glibc keeps it, so that weights end up between holes: a
-    192 MB file was seen to take 440 to 1280 MB. Other C libraries have no malloc_trim and need none.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _by_module(tensors: dict[str, TensorInfo]) -> dict[str, list[str]]:
-    """Tensor names grouped by the module that owns them, in the file's order."""
-    grouped: dict[str, list[str]] = {}
-    for name in tensors:
-        grouped.setdefault(name.rpartition('.')[0], []).append(name)
-    return grouped
-
-
-def _replace(model: nn.Module, name: str, linear: GPTQLinear, file: str) -> None:
-    """Puts `linear` where the model has an nn.Linear called `name`."""
-    try:
-        old = model.get_submodule(name)
-    except AttributeError as e:
-        raise GPTQError(
-            f'{file} holds {name}, which a {type(model).__name__} does not have; it belongs to another model.'
-        ) from e
-    shape = (getattr(old, 'in_features', None), getattr(old, 'out_features', None))
-    if shape != (linear.in_features, linear.out_features):
-        raise GPTQError(
-            f'{file} holds {name} of {linear.in_features} by {linear.out_features}, config.json asks for '
-            f'{shape[0]} by {shape[1]}; one of them belongs to another model.'
-        )
-    parent, _, child = name.rpartition('.')
-    setattr(model.get_submodule(parent), child, linear)
-
-
-def _place(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype, info: TensorInfo, file: str) -> None:
-    """Makes `value` the parameter or buffer called `name`, cast to `dtype` if it is floating."""
-    owner_name, _, leaf = name.rpartition('.')
-    try:
-        owner = model.get_submodule(owner_name)
-    except AttributeError:
-        owner = None
-    old = getattr(owner, leaf, None)
-    if not isinstance(old, torch.Tensor):
-        # Files of 2023 carry rotary tables and attention masks that transformers now computes by itself.
-        log.info('%s: %s is not part of this model and was left out', file, name)
-        return
-    if old.shape != value.shape:
-        raise GPTQError(
-            f'{file} holds {name} of shape {info.shape}, config.json asks for {tuple(old.shape)}; one of them belongs to '
-            'another model.'
-        )
-    if leaf in owner._parameters:
-        value = value.to(dtype) if value.is_floating_point() else value
-        owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
-    # A buffer was computed by the model itself and is right as it is.
 
 
 def _set_special_ids(model, tokenizer, folder: Path) -> None:

@@ -37,6 +37,19 @@ class Header:
     tensors: dict[str, TensorInfo]
     size: int
 
+    def read_ints(self, name: str, most: int | None = None) -> array:
+        """The values of an I32 tensor, flat; only the first `most` where that is given."""
+        return read_int32(self, name, most)
+
+    def open(self):
+        """read(name) -> torch.Tensor, on the CPU. Raises GPTQError where the library finds the file not whole."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            return safe_open(self.path, framework='pt', device='cpu').get_tensor
+        except SafetensorError as e:
+            raise GPTQError(f'{self.path} is not a whole safetensors file ({e}); download it again.') from e
+
 
 def read_header(path: Path, whole: bool = True) -> Header:
     """The header of a safetensors file. Raises GPTQError for a truncated or broken one; `whole=False` lets pass a file

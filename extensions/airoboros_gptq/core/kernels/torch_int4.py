@@ -3,6 +3,10 @@
 `torch.ops.aten._weight_int4pack_mm_for_cpu` and `_weight_int4pack_mm` compute x @ w with one bf16 scale and zero per
 group and column, w = (q - 8) * scale + zero, so zero = (8 - z) * scale. Source: PyTorch's
 `aten/src/ATen/native/cpu/int4mm_kernel.cpp` and `native/cuda/int4mm.cu`, checked against the reference.
+
+Codes of 2 and 3 bits fit in the 4 of the op, and are moved to lie around 8 as those of 4 bits do: small multiples of a
+rounded scale are better than the difference of two large ones. A code of 8 bits is two, q = 16 * high + low, which lie side by side as 2N
+columns: (low - 8) * scale, and (high - 8) * 16 * scale + (136 - z) * scale, whose sum is (q - z) * scale.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ class TorchInt4Kernel(Kernel):
 
     @classmethod
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        if spec.bits != 4:
-            return f'it is for 4 bits, the file has {spec.bits}'
+        if spec.bits not in (2, 3, 4, 8):
+            return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
+        if spec.uneven or spec.in_features % spec.group_size:
+            return 'it is for groups of one size, and the file has a shorter one'
         if _kernel_group_size(spec) is None:
             return f'it is for groups of 32, 64, 128 or 256, the file has {spec.group_size}'
         if device.type == 'cpu':
@@ -46,16 +52,25 @@ class TorchInt4Kernel(Kernel):
     def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
         super().__init__(packed, spec, dtype)
         device = packed.qweight.device
-        q = unpack(packed.qweight, 4)
+        q = unpack(packed.qweight, spec.bits)
         scales = packed.scales.float()
-        zeros = unpack_zeros(packed.qzeros, 4, spec.checkpoint_format).float()
+        zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format).float()
         order = None
         if spec.desc_act:
             order = torch.argsort(group_index(spec, packed.g_idx, device), stable=True)
             q = q[order]
         self.group_size = _kernel_group_size(spec)
+        self.halves = spec.bits == 8
+        if self.halves:
+            q = torch.cat((q & 15, q >> 4), dim=1)
+            offsets = torch.cat((torch.zeros_like(scales), (136 - zeros) * scales), dim=1)
+            scales = torch.cat((scales, 16 * scales), dim=1)
+        else:
+            middle = 2 ** (spec.bits - 1)
+            q = q + (8 - middle)
+            offsets = (middle - zeros) * scales
         repeats = spec.group_size // self.group_size
-        scale_and_zero = torch.stack((scales, (8 - zeros) * scales), dim=-1).repeat_interleave(repeats, 0)
+        scale_and_zero = torch.stack((scales, offsets), dim=-1).repeat_interleave(repeats, 0)
         q = q.t().contiguous()  # [N, K]
         if device.type == 'cpu':
             weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(q.int(), 1)
@@ -73,16 +88,15 @@ class TorchInt4Kernel(Kernel):
             x = x.index_select(1, self.order)
         x = x.to(torch.bfloat16).contiguous()
         op = torch.ops.aten._weight_int4pack_mm_for_cpu if self.on_cpu else torch.ops.aten._weight_int4pack_mm
-        return op(x, self.weight, self.group_size, self.scale_and_zero).to(dtype)
+        y = op(x, self.weight, self.group_size, self.scale_and_zero).to(dtype)
+        if self.halves:
+            low, high = y.chunk(2, dim=1)
+            y = low + high
+        return y
 
 
 def _kernel_group_size(spec: LinearSpec) -> int | None:
-    """The file's group size, or a size that divides its larger groups; None where the op has no fitting one.
-
-    With act-order every group must be full, so that the sorted rows fall into groups of one size.
-    """
-    if spec.in_features % spec.group_size:
-        return None
+    """The file's group size, or a size that divides its larger groups; None where the op has no fitting one."""
     if spec.group_size in _GROUP_SIZES:
         return spec.group_size
     return next((size for size in reversed(_GROUP_SIZES) if spec.group_size % size == 0), None)
