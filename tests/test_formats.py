@@ -1,13 +1,15 @@
 """Every version's prompt to the letter, told twice: by core/formats.py, and by the webui's templates."""
 
+from functools import cache
+
 import pytest
 import yaml
 from airoboros_gptq.core.formats import FORMATS, V2_1, V2_2, Llama2Chat
 from airoboros_gptq.core.prompts import render
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from support import ROOT
+from support import ROOT, TINY
 
 # The environment that the webui compiles templates in.
 JINJA = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -60,11 +62,16 @@ text = st.text(max_size=60)
 every_format = pytest.mark.parametrize('format', FORMATS, ids=lambda f: f.template)
 
 
+@cache
+def template_of(name):
+    source = yaml.safe_load((TEMPLATES / f'{name}.yaml').read_text(encoding='utf-8'))
+    assert list(source) == ['instruction_template']
+    return JINJA.from_string(source['instruction_template'])
+
+
 def rendered(format, *messages, add_generation_prompt=True):
-    source = yaml.safe_load((TEMPLATES / f'{format.template}.yaml').read_text(encoding='utf-8'))
     messages = [{'role': role, 'content': content} for role, content in messages]
-    template = JINJA.from_string(source['instruction_template'])
-    return template.render(messages=messages, add_generation_prompt=add_generation_prompt)
+    return template_of(format.template).render(messages=messages, add_generation_prompt=add_generation_prompt)
 
 
 def of_turns(turns, system=''):
@@ -85,6 +92,7 @@ def test_to_the_letter(format):
 
 
 @every_format
+@settings(deadline=None)  # the machine may have other work
 @given(turns=st.lists(st.tuples(text, text), max_size=4), due=text, preamble=text.map(str.strip))
 def test_template_and_render_say_the_same(format, turns, due, preamble):
     asked = [*turns, (due, None)]
@@ -101,6 +109,19 @@ def test_every_template_is_a_format_and_every_format_a_template():
 @every_format
 def test_the_tokenizer_s_bos_is_left_to_it(format):
     assert not render([('One', None)], '', format).count('<s>')
+
+
+@pytest.mark.parametrize(
+    ('template', 'begins', 'ends'), [('v1.2', 1, 1), ('v2.2', 1, 0), ('v3.0', 2, 1), ('v3.1', 2, 1)]
+)
+def test_the_tokenizer_takes_the_marks_of_a_conversation_for_tokens(template, begins, ends):
+    """One <s> at the beginning, which it adds itself, and one where a turn of Llama-2 chat begins."""
+    from airoboros_gptq.core.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(TINY)
+    ids = tokenizer(LITERALS[template][1])['input_ids']
+    assert ids[0] == tokenizer.bos_token_id
+    assert (ids.count(tokenizer.bos_token_id), ids.count(tokenizer.eos_token_id)) == (begins, ends)
 
 
 @every_format
