@@ -172,6 +172,9 @@ def test_a_folder_without_a_config_is_known_by_its_tensors(tmp_path):
     write_safetensors(tmp_path / 'odd name.safetensors', GPTQ_TENSORS)
     assert is_gptq_folder(tmp_path)
     (tmp_path / 'odd name.safetensors').write_bytes((tmp_path / 'odd name.safetensors').read_bytes()[:-9])
+    write(tmp_path, 'config.json', '{')
+    assert is_gptq_folder(tmp_path)  # broken, but ours to complain about
+    (tmp_path / 'config.json').unlink()
     assert is_gptq_folder(tmp_path)  # cut short, but ours to complain about
     (tmp_path / 'odd name.safetensors').write_bytes(b'nonsense')
     assert not is_gptq_folder(tmp_path)

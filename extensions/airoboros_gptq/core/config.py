@@ -82,8 +82,8 @@ def is_gptq_folder(folder: Path) -> bool:
             return False
         claims, name = next(find_claims(folder), (None, ''))
     except (GPTQError, OSError):
-        # A broken quantize_config.json still marks the folder as ours: our loader has the sentence for it.
-        return (folder / SEARCH_ORDER[0]).is_file()
+        # A quantize_config.json that is broken still marks the folder as ours: our loader has the sentence for it.
+        return (folder / SEARCH_ORDER[0]).is_file() or holds_gptq(folder)
     method = claimed_method(claims) if claims is not None else None
     if method is not None:
         return method == 'gptq'

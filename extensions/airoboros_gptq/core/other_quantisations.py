@@ -124,7 +124,7 @@ def _worth_a_look(folder: Path) -> list[Path]:
     for index in sorted(folder.glob('*.safetensors.index.json')):
         try:
             listed = json.loads(index.read_text(encoding='utf-8'))['weight_map'].items()
-            shard = next((folder / v for n, v in listed if n.endswith('.qweight')), None)
+            shard = next((folder / Path(v).name for n, v in listed if n.endswith('.qweight')), None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         if shard is not None and shard.is_file():

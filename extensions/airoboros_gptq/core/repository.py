@@ -9,6 +9,7 @@ from .errors import GPTQError
 
 _REPOSITORY = re.compile(r'[\w.-]+/[\w.-]+')
 _WANTED = ('*.json', '*.safetensors', 'tokenizer.model', '*.jinja', 'README.md')
+_PICKLES = ('*.bin', '*.pt')  # only where there are no safetensors
 
 
 def resolve_folder(path, revision: str | None = None) -> Path:
@@ -25,7 +26,10 @@ def resolve_folder(path, revision: str | None = None) -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(str(path), revision=revision, allow_patterns=list(_WANTED)))
+        folder = Path(snapshot_download(str(path), revision=revision, allow_patterns=list(_WANTED)))
+        if not any(folder.glob('*.safetensors')):
+            snapshot_download(str(path), revision=revision, allow_patterns=list(_PICKLES))
+        return folder
     except Exception as e:  # the hub's errors are many and change by version
         first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({first_line}).') from e
