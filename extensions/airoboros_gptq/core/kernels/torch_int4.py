@@ -5,8 +5,8 @@ group and column, w = (q - 8) * scale + zero, so zero = (8 - z) * scale. Source:
 `aten/src/ATen/native/cpu/int4mm_kernel.cpp` and `native/cuda/int4mm.cu`, checked against the reference.
 
 Codes of 2 and 3 bits fit in the 4 of the op, and are moved to lie around 8 as those of 4 bits do: small multiples of a
-rounded scale are better than the difference of two large ones. A code of 8 bits is two, q = 16 * high + low, which lie side by side as 2N
-columns: (low - 8) * scale, and (high - 8) * 16 * scale + (136 - z) * scale, whose sum is (q - z) * scale.
+rounded scale are better than the difference of two large ones. A code of 8 bits is two, q = 16 * high + low, which lie
+side by side as 2N columns: (low - 8) * scale, and (high - 8) * 16 * scale + (136 - z) * scale; their sum is (q - z) * scale.
 """
 
 from __future__ import annotations
