@@ -8,9 +8,14 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, expect
 
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
-# The webui's head runs this before its script is there, as stock gradio loads the head's scripts late; its fork does not.
-KNOWN = ('hljs is not defined', 'net::ERR_NAME_NOT_RESOLVED')  # the latter: fonts that stock gradio fetches
-
+KNOWN = (
+    # The webui's head uses it before its script is there: stock gradio loads a head's scripts late, the webui's fork not.
+    'hljs is not defined',
+    # Fonts that stock gradio fetches.
+    'net::ERR_NAME_NOT_RESOLVED',
+    # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
+    'at applyMorphdomUpdate',
+)
 expect.set_options(timeout=20_000)
 
 # Counts what the page asked of the server and what came back, so that "nothing is under way" can be awaited.
@@ -56,7 +61,7 @@ class Page:
         self.page.set_default_timeout(20_000)
         self.page.add_init_script(_COUNT_JOBS)
         self.errors: list[str] = []
-        self.page.on('pageerror', lambda e: self.errors.append(str(e)))
+        self.page.on('pageerror', lambda e: self.errors.append(f'{e} {e.stack or ""}'.strip()))
         self.page.on('console', lambda m: self.errors.append(m.text) if m.type == 'error' else None)
         self.url = f'{url}?__theme={theme}'
         self.open()
@@ -170,6 +175,13 @@ class Page:
         self.tab('Chat')
         self.page.locator('#chat-input textarea').fill(text)
         self.page.locator('#chat-input textarea').press('Enter')
+
+    def ask(self, text: str) -> None:
+        """Sends a message and waits until the server has answered, whatever the page shows of it."""
+        asked = self.page.evaluate('jobs.asked')
+        self.send(text)
+        self.page.wait_for_function('asked => jobs.asked > asked', arg=asked)
+        self.idle()
 
     def chat(self, text: str) -> Locator:
         """Sends a message; the body of the answer, once it is complete."""
