@@ -16,7 +16,7 @@ KNOWN = (
     # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
     'at applyMorphdomUpdate',
 )
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy machine takes its time
 
 # Counts what the page asked of the server and what came back, so that "nothing is under way" can be awaited.
 _COUNT_JOBS = """
@@ -58,7 +58,7 @@ class Page:
         self.context = browser.new_context(viewport={'width': width, 'height': height})
         self.context.grant_permissions(['clipboard-read', 'clipboard-write'], origin=url)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.add_init_script(_COUNT_JOBS)
         self.errors: list[str] = []
         self.page.on('pageerror', lambda e: self.errors.append(f'{e} {e.stack or ""}'.strip()))
@@ -83,7 +83,7 @@ class Page:
     def new_errors(self) -> list[str]:
         return [e for e in self.errors if not any(known in e for known in KNOWN)]
 
-    def idle(self, seconds: float = 60) -> None:
+    def idle(self, seconds: float = 120) -> None:
         """Until the page waits for its user."""
         self.page.wait_for_function(_IDLE, timeout=seconds * 1000)
 
