@@ -38,7 +38,10 @@ def test_choosing_the_act_order_file_updates_the_facts(page):
     page.choose_model(MODEL)
     page.pick('checkpoint', ACT_ORDER)
     assert page.facts()['act-order'] == ('yes', 'g_idx')
-    assert page.facts()['note'][0] == 'quantize_config.json says desc_act is False; the tensors have True, and that is used.'
+    assert (
+        page.facts()['note'][0]
+        == 'quantize_config.json says desc_act is False; the tensors have True, and that is used.'
+    )
     page.shot('act-order')
     page.pick('checkpoint', NO_ACT_ORDER)
     assert page.facts()['act-order'][0] == 'no'

@@ -58,7 +58,11 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
         Fact('act-order', 'yes' if act_order else 'no', _source(config, 'desc_act', [act_order], 'g_idx')),
         Fact('format', evidence.checkpoint_format, evidence.format_reason),
-        Fact('symmetric', 'yes' if evidence.symmetric else 'no', _source(config, 'sym', [evidence.symmetric], 'the zeros')),
+        Fact(
+            'symmetric',
+            'yes' if evidence.symmetric else 'no',
+            _source(config, 'sym', [evidence.symmetric], 'the zeros'),
+        ),
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
