@@ -97,6 +97,30 @@ def exactness(model, tokenizer, conversations, render, **tokenizing):
     return sum(right) / len(right)
 
 
+def synthetic(folder, layers=28):
+    """A checkpoint of 4-bit linears of random words, of a model like the tiny one but wider and deeper."""
+    import torch
+    from safetensors.torch import save_file
+
+    shape = {'hidden_size': 1024, 'intermediate_size': 2816, 'num_hidden_layers': layers, 'num_attention_heads': 8}
+    copy_tiny(folder)
+    edit_json(folder / 'config.json', **shape, num_key_value_heads=8)
+    h, m = shape['hidden_size'], shape['intermediate_size']
+    tensors = {'model.norm.weight': torch.ones(h).half()}
+    tensors |= {n: torch.randn(1024, h).half() for n in ('model.embed_tokens.weight', 'lm_head.weight')}
+    sizes = {f'self_attn.{n}_proj': (h, h) for n in 'qkvo'} | {'mlp.gate_proj': (h, m), 'mlp.up_proj': (h, m)}
+    for layer in range(layers):
+        at = f'model.layers.{layer}.'
+        for name, (k, n) in (sizes | {'mlp.down_proj': (m, h)}).items():
+            tensors[f'{at}{name}.qweight'] = torch.randint(-(2**31), 2**31, (k // 8, n)).int()
+            tensors[f'{at}{name}.qzeros'] = torch.full((k // 128, n // 8), 0x77777777).int()
+            tensors[f'{at}{name}.scales'] = torch.full((k // 128, n), 1e-3).half()
+            tensors[f'{at}{name}.g_idx'] = (torch.arange(k) // 128).int()
+        tensors |= {f'{at}{n}.weight': torch.ones(h).half() for n in ('input_layernorm', 'post_attention_layernorm')}
+    save_file(tensors, folder / 'model.safetensors')
+    return (folder / 'model.safetensors').stat().st_size
+
+
 def pack(values, bits):
     """int [R, C] to int32 words along the first axis, lowest bits first: the format written the long way, with Python's
     integers, so that it shares nothing with what it tests.

@@ -16,8 +16,10 @@ def notes(facts):
     return [f.value for f in facts.lines if f.name == 'note']
 
 
-def test_the_tiny_model():
-    facts = read_facts(TINY)
+def test_the_tiny_model(monkeypatch):
+    monkeypatch.setattr('airoboros_gptq.core.memory.free_memory', lambda device: 8_000_000_000)
+    facts = read_facts(TINY, device='cpu')
+    estimated = 'estimated for torch-int4 on cpu'
     assert lines(facts) == {
         'architecture': ('LlamaForCausalLM', 'config.json'),
         'bits': ('4', 'the shapes of 28 linears, as quantize_config.json says'),
@@ -28,6 +30,10 @@ def test_the_tiny_model():
         'checkpoint': (PLAIN, 'its act-order is as desc_act says in quantize_config.json'),
         'size': ('2.48 MB', 'the file'),
         'context length': ('2048', 'max_position_embeddings in config.json'),
+        'weights': ('2.46 MB', estimated),
+        'cache at 2048': ('8.39 MB', 'config.json, in bfloat16'),
+        'total': ('10.85 MB', estimated),
+        'fits': ('yes, 8.00 GB free', 'the memory of cpu now'),
         'prompt format': ('Airoboros-v1.2', "version 1.2, from the folder's name"),
     }
     assert (facts.context, facts.airoboros, facts.candidates) == (2048, True, [ACT_ORDER, PLAIN])

@@ -23,6 +23,7 @@ from support import (
     greedy,
     run_python,
     scales_to_fp32,
+    synthetic,
 )
 
 ORACLE = load_file(ORACLES / 'airoboros-tiny.safetensors')
@@ -189,29 +190,6 @@ done = True
 watcher.join()
 print('figures', (peak - before) * 1024, (anonymous() - before) * 1024)
 """
-
-
-def synthetic(folder):
-    """A checkpoint of 4-bit linears of random words, of a model like the tiny one but wider and deeper."""
-    from safetensors.torch import save_file
-
-    shape = {'hidden_size': 1024, 'intermediate_size': 2816, 'num_hidden_layers': 28, 'num_attention_heads': 8}
-    copy_tiny(folder)
-    edit_json(folder / 'config.json', **shape, num_key_value_heads=8)
-    h, m = shape['hidden_size'], shape['intermediate_size']
-    tensors = {'model.norm.weight': torch.ones(h).half()}
-    tensors |= {n: torch.randn(1024, h).half() for n in ('model.embed_tokens.weight', 'lm_head.weight')}
-    sizes = {f'self_attn.{n}_proj': (h, h) for n in 'qkvo'} | {'mlp.gate_proj': (h, m), 'mlp.up_proj': (h, m)}
-    for layer in range(shape['num_hidden_layers']):
-        at = f'model.layers.{layer}.'
-        for name, (k, n) in (sizes | {'mlp.down_proj': (m, h)}).items():
-            tensors[f'{at}{name}.qweight'] = torch.randint(-(2**31), 2**31, (k // 8, n)).int()
-            tensors[f'{at}{name}.qzeros'] = torch.full((k // 128, n // 8), 0x77777777).int()
-            tensors[f'{at}{name}.scales'] = torch.full((k // 128, n), 1e-3).half()
-            tensors[f'{at}{name}.g_idx'] = (torch.arange(k) // 128).int()
-        tensors |= {f'{at}{n}.weight': torch.ones(h).half() for n in ('input_layernorm', 'post_attention_layernorm')}
-    save_file(tensors, folder / 'model.safetensors')
-    return (folder / 'model.safetensors').stat().st_size
 
 
 @pytest.mark.skipif(not os.path.exists('/proc/self/status'), reason='memory is read off /proc, which Linux has')

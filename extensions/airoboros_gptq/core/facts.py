@@ -7,8 +7,9 @@ from pathlib import Path
 
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
-from .evidence import gather
+from .evidence import Evidence, gather
 from .family import Airoboros, recognise
+from .memory import Need, estimate, in_words
 from .sizes import format_bytes
 
 _CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
@@ -33,6 +34,8 @@ class Facts:
     candidates: list[str]
     context: int | None
     family: Airoboros | None
+    evidence: Evidence
+    need: Need
     lines: list[Fact]
 
     @property
@@ -41,8 +44,18 @@ class Facts:
         return self.family is not None
 
 
-def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str | None = None) -> Facts:
-    """Reads configs and file headers, never weights. Raises GPTQError with the sentence for what is wrong."""
+def read_facts(
+    folder: Path,
+    wanted: str | None = None,
+    checkpoint_format: str | None = None,
+    *,
+    context: int | None = None,
+    device: str | None = None,
+    kernel: str = 'auto',
+) -> Facts:
+    """Reads configs and file headers, never weights. `context`, `device` and `kernel` are those for which memory is
+    estimated. Raises GPTQError with the sentence for what is wrong.
+    """
     folder = Path(folder)
     config = read_quantize_config(folder)
     checkpoint = choose_checkpoint(folder, config, wanted)
@@ -52,6 +65,7 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
     act_order, sizes = any(evidence.values('desc_act')), evidence.values('group_size')
     shapes = f'the shapes of {len(evidence.specs)} linears'
     family = recognise(folder, str(model.get('_name_or_path', '')))
+    need = estimate(checkpoint.tensors, evidence.specs, model, context, device, kernel)
     lines = [
         Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
         Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
@@ -66,10 +80,12 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
+        *(Fact(*line) for line in in_words(need)),
         *([Fact('prompt format', family.format.template, family.reason)] if family else []),
         *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
-    return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), family, lines)
+    candidates = list_checkpoints(folder)
+    return Facts(folder, config, checkpoint, candidates, model.get(context_key), family, evidence, need, lines)
 
 
 def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:
