@@ -1,6 +1,7 @@
 """The command line as a person runs it."""
 
 import io
+import json
 import re
 import sys
 
@@ -113,6 +114,41 @@ def test_inspect():
     assert re.search(r'^format +gptq_v2 +named by the user$', out, re.M)
 
 
+def inspect(capsys, *arguments):
+    code = cli.main(['inspect', *map(str, arguments)])
+    return code, *capsys.readouterr()
+
+
+def test_inspect_says_what_loading_will_need(capsys):
+    code, out, _ = inspect(capsys, TINY, '--device', 'cpu', '--context', 4096)
+    assert code == 0
+    rows = {line.split('  ')[0]: ' '.join(line.split()) for line in out.splitlines()}
+    assert rows['weights'] == 'weights 2.46 MB estimated for torch-int4 on cpu'
+    assert rows['cache at 4096'] == 'cache at 4096 16.78 MB config.json, in bfloat16'
+    assert rows['total'].startswith('total 19.24 MB') and rows['fits'].startswith('fits yes')
+
+
+def test_inspect_for_scripts(capsys):
+    code, out, err = inspect(capsys, TINY, '--json', '--device', 'cpu', '--context', 1)
+    told = json.loads(out)
+    assert (code, err, told['bits'], told['memory']['context']) == (0, '', [4], 1)
+    assert {'name': 'bits', 'value': '4'}.items() <= told['facts'][1].items()
+
+
+@pytest.mark.parametrize('missing', ['config.json', 'tokenizer.json', 'weights', 'folder'])
+def test_inspect_of_what_will_not_load(tiny_copy, capsys, missing):
+    if missing == 'folder':
+        tiny_copy = tiny_copy / 'none'
+    else:
+        (tiny_copy / 'tokenizer.model').unlink(missing_ok=True)
+        (tiny_copy / (PLAIN if missing == 'weights' else missing)).unlink()
+    code, out, err = inspect(capsys, tiny_copy)
+    assert code == 1 and err.count('\n') == 1 and 'Traceback' not in err
+    assert ('cache at 2048' in out) == (missing in ('config.json', 'tokenizer.json'))  # the weights could be read
+    code, out, json_err = inspect(capsys, tiny_copy, '--json')
+    assert (code, json.loads(out), json_err) == (1, {'error': err.strip()}, '')
+
+
 @pytest.mark.parametrize(
     'arguments',
     [
@@ -121,6 +157,8 @@ def test_inspect():
         ('sing',),
         ('chat', '--model-path', 'x', '--seed', 'one'),
         ('inspect', 'x', '--checkpoint-format', 'v3'),
+        ('inspect', 'x', '--context', '0'),
+        ('inspect', 'x', '--context', 'long'),
     ],
 )
 def test_wrong_usage(arguments, capsys):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from airoboros_gptq.core.facts import as_text, read_facts
+from airoboros_gptq.core.facts import as_json, as_text, read_facts
 from airoboros_gptq.core.sizes import format_bytes
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json, edit_tensors
 
@@ -141,3 +141,19 @@ def test_text_is_aligned():
 )
 def test_format_bytes(count, text):
     assert format_bytes(count) == text
+
+
+def test_json_has_the_lines_and_the_numbers():
+    facts = read_facts(TINY, context=100, device='cpu')
+    told = json.loads(json.dumps(as_json(facts)))
+    assert [tuple(line.values()) for line in told['facts']] == [(f.name, f.value, f.source) for f in facts.lines]
+    assert (told['bits'], told['group_size'], told['linears'], told['desc_act']) == ([4], [128], 28, False)
+    assert (told['checkpoint'], told['checkpoints'], told['prompt_format']) == (
+        PLAIN,
+        [ACT_ORDER, PLAIN],
+        'Airoboros-v1.2',
+    )
+    need = told['memory']
+    assert need['cache'] == 2 * 4 * 256 * 100 * 2  # keys and values, layers, width, tokens, bytes
+    assert need['total'] == need['weights'] + need['cache']
+    assert (need['context'], need['device'], need['kernels'], need['dtype']) == (100, 'cpu', ['torch-int4'], 'bfloat16')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument('folder')
     inspect.add_argument('--checkpoint', help='which file, where the folder holds several')
     _add_format(inspect)
+    inspect.add_argument('--context', type=_positive, metavar='N', help='tokens for the cache line (default: 2048)')
+    inspect.add_argument('--device', help='where it is to run, for the memory lines (default: as chat takes it)')
+    inspect.add_argument('--json', action='store_true', help='all of it for scripts, errors too')
     inspect.set_defaults(run=_inspect)
 
     demo = commands.add_parser('demo', help='a chat page in the browser, without a webui')
@@ -70,11 +74,35 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def _inspect(args) -> int:
-    from .core.facts import as_text, read_facts
+    """The facts on stdout, and 1 with a sentence where the folder will not load: what was read is shown even so, but a
+    script gets the sentence alone.
+    """
+    from .core.facts import as_json, as_text, read_facts
+    from .core.loadable import check_loadable
     from .core.repository import resolve_folder
 
-    print(as_text(read_facts(resolve_folder(args.folder), args.checkpoint, args.checkpoint_format)))
+    try:
+        folder = resolve_folder(args.folder)
+        facts = read_facts(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
+        if not args.json:
+            print(as_text(facts))
+        check_loadable(folder)
+    except GPTQError as e:
+        if not args.json:
+            raise
+        print(json.dumps({'error': str(e)}))
+        return 1
+    if args.json:
+        print(json.dumps(as_json(facts), indent=2))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
@@ -105,3 +105,28 @@ def as_text(facts: Facts) -> str:
     width = max(len(f.name) for f in facts.lines)
     value_width = max(len(f.value) for f in facts.lines)
     return '\n'.join(f'{f.name:<{width}}  {f.value:<{value_width}}  {f.source}' for f in facts.lines)
+
+
+def as_json(facts: Facts) -> dict:
+    """The facts, and the numbers behind them, as `inspect --json` prints them: sizes in bytes, None for what is unknown.
+
+    Numbers that may differ from linear to linear are lists, the commonest first.
+    """
+    evidence, need = facts.evidence, facts.need
+    return {
+        'folder': str(facts.folder),
+        'facts': [asdict(line) for line in facts.lines],
+        'bits': evidence.values('bits'),
+        'group_size': evidence.values('group_size'),
+        'desc_act': any(evidence.values('desc_act')),
+        'symmetric': evidence.symmetric,
+        'checkpoint_format': evidence.checkpoint_format,
+        'linears': len(evidence.specs),
+        'checkpoint': facts.checkpoint.name,
+        'checkpoints': facts.candidates,
+        'size': facts.checkpoint.size,
+        'context_length': facts.context,
+        'prompt_format': facts.family.format.template if facts.family else None,
+        'notes': evidence.disagreements,
+        'memory': {**asdict(need), 'total': need.total, 'fits': need.fits},
+    }

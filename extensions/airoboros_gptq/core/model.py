@@ -15,6 +15,7 @@ from .evidence import Evidence, gather
 from .filling import Progress, fill
 from .kernels import choose_kernel
 from .linear import GPTQLinear
+from .loadable import require_config
 from .repository import resolve_folder
 from .tokenizer import load_tokenizer, special_ids
 
@@ -93,9 +94,7 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if not (folder / 'config.json').is_file():
-        raise GPTQError(f'{folder} has no config.json; download it from where the model came from.')
-    read_json(folder / 'config.json')
+    require_config(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, KeyError, OSError) as e:

@@ -12,20 +12,16 @@ import copy
 import json
 from pathlib import Path
 
-from .config import read_json
 from .errors import GPTQError
+from .loadable import is_llama_like, require_tokenizer
 
-_LLAMA_CLASSES = ('LlamaTokenizer', 'LlamaTokenizerFast', 'LLaMATokenizer')
 _SPECIAL = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
 
 
 def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool = False):
     """A transformers tokenizer. Raises GPTQError where the folder has none that can be read."""
-    settings = read_json(folder / 'tokenizer_config.json') if (folder / 'tokenizer_config.json').is_file() else {}
-    llama_like = settings.get('tokenizer_class', 'LlamaTokenizer') in _LLAMA_CLASSES and 'auto_map' not in settings
-    has_json, has_model = (folder / 'tokenizer.json').is_file(), (folder / 'tokenizer.model').is_file()
-    if llama_like and not (has_json or has_model):  # transformers 5 would make one up
-        raise GPTQError(f'{folder} has no tokenizer (tokenizer.json or tokenizer.model); download it.')
+    settings = require_tokenizer(folder)  # transformers 5 would make one up
+    llama_like, has_json = is_llama_like(settings), (folder / 'tokenizer.json').is_file()
     try:
         if llama_like and (use_fast or not _has_slow_tokenizers()):
             return _llama_tokenizer(folder, settings, has_json)
