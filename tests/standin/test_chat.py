@@ -100,7 +100,7 @@ def test_our_components_stand_in_the_page(loaded):
         loaded.ui_model_menu.create_ui()
         loaded.ui_model_menu.create_event_handlers()
     components = loaded.shared.gradio
-    for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_facts', BOX):
+    for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts', BOX):
         assert components[key].visible is False
     assert components['gptq_checkpoint'].parent is components['loader'].parent
     assert components[BOX].parent is components['textbox'].parent

@@ -15,9 +15,10 @@ def test_apply_adds_the_loader(webui):
     webui.patches.apply()
     assert OURS in webui.loaders.loaders_and_params
     assert webui.loaders.loaders_samplers[OURS] == {'temperature', 'top_p'}
-    assert {'gptq_checkpoint', 'gptq_kernel'} <= set(webui.loaders.list_model_elements())
-    assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_facts'} <= set(webui.loaders.get_all_params())
-    assert webui.shared.args.gptq_kernel == webui.shared.original_args.gptq_kernel == 'auto'
+    assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_format'} <= set(webui.loaders.list_model_elements())
+    assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts'} <= set(webui.loaders.get_all_params())
+    for args in (webui.shared.args, webui.shared.original_args):
+        assert args.gptq_kernel == args.gptq_format == 'auto'
 
 
 def test_apply_again_does_not_stack(webui):
@@ -120,6 +121,46 @@ def test_saved_settings_name_no_loader_and_come_back(webui):
     list(webui.ui_model_menu.save_model_settings('plain', {'loader': 'Transformers', 'cpu': True, 'bf16': False}))
     saved = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text())
     assert saved['plain$']['loader'] == 'Transformers'
+
+
+def test_a_format_is_saved_and_comes_back(webui):
+    webui.patches.apply()
+    assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'auto'
+    list(webui.ui_model_menu.save_model_settings(MODEL, {'loader': OURS, 'gptq_format': 'gptq_v2'}))
+    [saved] = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text()).values()
+    assert saved == {'gptq_format': 'gptq_v2'}
+    assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'gptq_v2'
+    # And it is what the panel shows at the next pick.
+    _, facts = webui.script._import('webui.model_tab')._picked(MODEL)
+    assert '<td>gptq_v2</td><td>named by the user</td>' in facts
+
+
+@pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
+def test_a_format_reaches_the_loader(webui, monkeypatch, chosen, handed_on):
+    webui.patches.apply()
+    core, given = webui.script._import('core.model'), {}
+
+    def load(folder, **settings):
+        given.update(settings)
+        return 'a model', object()
+
+    monkeypatch.setattr(core, 'load', load)
+    monkeypatch.setattr(core, 'describe_running', lambda model: 'it runs')
+    webui.shared.args.gptq_format = chosen
+    assert webui.ui_model_menu.load_model(MODEL, OURS)[0] == 'a model', webui.loading.last_error
+    assert given['checkpoint_format'] == handed_on
+    # What is shown as running is the file as it was read.
+    webui.shared.model = 'a model'
+    tab = webui.script._import('webui.model_tab')
+    assert 'it runs' in tab._show_facts(MODEL, '', chosen)
+    assert 'it runs' not in tab._show_facts(MODEL, '', 'auto' if handed_on else 'gptq_v2')
+
+
+def test_a_format_that_there_is_not_is_one_sentence(webui):
+    webui.patches.apply()
+    webui.shared.args.gptq_format = 'v3'
+    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, OURS, autoload=True)
+    assert last == 'There is no checkpoint format v3; choose gptq or gptq_v2.'
 
 
 def test_what_is_wrong_with_a_folder_is_one_sentence_in_the_status_line(webui):

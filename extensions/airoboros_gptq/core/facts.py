@@ -43,6 +43,11 @@ class Facts:
         """Whether it is an Airoboros, of whatever version."""
         return self.family is not None
 
+    @property
+    def identity(self) -> tuple[Path, str, str]:
+        """What must be the same for a loaded model to be this one: folder, checkpoint and format."""
+        return self.folder, self.checkpoint.name, self.evidence.checkpoint_format
+
 
 def read_facts(
     folder: Path,
@@ -86,6 +91,21 @@ def read_facts(
     ]
     candidates = list_checkpoints(folder)
     return Facts(folder, config, checkpoint, candidates, model.get(context_key), family, evidence, need, lines)
+
+
+def read_chosen(
+    folder: Path, checkpoint: str | None, checkpoint_format: str | None, device: str | None = None
+) -> Facts:
+    """read_facts() with what a page's menus say. The file that would be taken anyway is not 'named by the user'."""
+    chosen = read_facts(folder, None, named_format(checkpoint_format), device=device)
+    if checkpoint in (None, '', chosen.checkpoint.name):
+        return chosen
+    return read_facts(folder, checkpoint, named_format(checkpoint_format), device=device)
+
+
+def named_format(choice: str | None) -> str | None:
+    """The format that a menu names; None where it is left to the file."""
+    return None if choice in (None, '', 'auto') else choice
 
 
 def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:

@@ -27,6 +27,7 @@ def build(model_dir: Path) -> gr.Blocks:
                 model = gr.Dropdown(label='Model', choices=names, value=names[0] if names else None)
                 checkpoint = controls.checkpoint_dropdown()
                 kernel = controls.kernel_dropdown()
+                zeros = controls.format_dropdown()
                 with gr.Row():
                     load = gr.Button('Load', variant='primary')
                     unload = gr.Button('Unload')
@@ -50,16 +51,17 @@ def build(model_dir: Path) -> gr.Blocks:
         sampling = [temperature, top_p, penalty, length]
 
         def pick(name):
+            """A format is named for one folder: the next one starts with auto."""
             try:
                 read = engine.facts(name)
             except GPTQError as e:
-                return gr.update(choices=[], value=''), view.error_html(str(e))
+                return gr.update(choices=[], value=''), 'auto', view.error_html(str(e))
             menu = gr.update(choices=read.candidates, value=read.checkpoint.name, interactive=len(read.candidates) > 1)
-            return menu, view.facts_html(read, engine.running(read))
+            return menu, 'auto', view.facts_html(read, engine.running(read))
 
-        def show(name, wanted):
+        def show(name, wanted, form):
             try:
-                read = engine.facts(name, wanted)
+                read = engine.facts(name, wanted, form)
             except GPTQError as e:
                 return view.error_html(str(e))
             return view.facts_html(read, engine.running(read))
@@ -68,9 +70,11 @@ def build(model_dir: Path) -> gr.Blocks:
             """PLAINFORMAT and the helper, for what is loaded."""
             return gr.update(visible=engine.offers_plainformat), gr.update(visible=engine.airoboros is not None)
 
-        def do_load(name, wanted, chosen_kernel, progress=gr.Progress()):  # noqa: B008 (gradio reads the default)
+        def do_load(name, wanted, chosen_kernel, form, progress=gr.Progress()):  # noqa: B008 (gradio reads the default)
             try:
-                engine.load(name, wanted, chosen_kernel, lambda done, total: progress(done / total, desc='Loading'))
+                engine.load(
+                    name, wanted, chosen_kernel, form, lambda done, total: progress(done / total, desc='Loading')
+                )
             except GPTQError as e:
                 return str(e)
             return f'Successfully loaded `{name}`.'
@@ -91,15 +95,16 @@ def build(model_dir: Path) -> gr.Blocks:
 
         # What was typed and what came back, as plain text; the chatbot shows it with code in blocks.
         turns = gr.State([])
-        page.load(pick, model, [checkpoint, facts], show_progress='hidden')
+        page.load(pick, model, [checkpoint, zeros, facts], show_progress='hidden')
         page.load(offered, None, [plainformat, sources], show_progress='hidden')
-        model.change(pick, model, [checkpoint, facts], show_progress='hidden')
-        checkpoint.input(show, [model, checkpoint], facts, show_progress='hidden')
+        model.change(pick, model, [checkpoint, zeros, facts], show_progress='hidden')
+        for menu in (checkpoint, zeros):
+            menu.input(show, [model, checkpoint, zeros], facts, show_progress='hidden')
         for changed in (
-            load.click(do_load, [model, checkpoint, kernel], status),
+            load.click(do_load, [model, checkpoint, kernel, zeros], status),
             unload.click(do_unload, None, status),
         ):
-            changed.then(show, [model, checkpoint], facts, show_progress='hidden')
+            changed.then(show, [model, checkpoint, zeros], facts, show_progress='hidden')
             changed.then(offered, None, [plainformat, sources], show_progress='hidden')
         started = [
             event(ask, [message, turns, plainformat, *sampling], [chat, turns, message], show_progress='hidden')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.config import is_gptq_folder
 from ..core.errors import GPTQError
-from ..core.facts import Facts, read_facts
+from ..core.facts import Facts, named_format, read_chosen
 from ..core.family import Airoboros
 from ..core.prompts import add_plainformat, as_code_block
 
@@ -27,33 +27,38 @@ class Engine:
     def __init__(self, model_dir: Path):
         self._dir = model_dir
         self._lock = threading.Lock()
-        self._loaded: tuple[Path, str] | None = None
+        self._loaded: tuple[Path, str, str] | None = None
         self._running = ''
         self.airoboros: Airoboros | None = None  # the loaded model's version; None for another model, or none
         self._model = self._tokenizer = None
 
-    def facts(self, name: str | None, checkpoint: str | None = None) -> Facts:
+    def facts(self, name: str | None, checkpoint: str | None = None, checkpoint_format: str | None = None) -> Facts:
         """What is read of a folder. Raises GPTQError."""
         if not name:
             raise GPTQError('No model is picked; pick one above.')
-        read = read_facts(self._dir / name)
-        return read if checkpoint in (None, '', read.checkpoint.name) else read_facts(self._dir / name, checkpoint)
+        return read_chosen(self._dir / name, checkpoint, checkpoint_format)
 
     def running(self, facts: Facts) -> str:
         """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
-        return self._running if (facts.folder, facts.checkpoint.name) == self._loaded else ''
+        return self._running if facts.identity == self._loaded else ''
 
-    def load(self, name: str | None, checkpoint: str | None, kernel: str, progress) -> None:
+    def load(
+        self, name: str | None, checkpoint: str | None, kernel: str, checkpoint_format: str | None, progress
+    ) -> None:
         """Replaces the loaded model. Raises GPTQError; then no model is loaded."""
         from ..core.model import describe_running, load
 
-        chosen = self.facts(name, checkpoint)
+        chosen = self.facts(name, checkpoint, checkpoint_format)
         self.unload()
         with self._lock:
             self._model, self._tokenizer = load(
-                chosen.folder, checkpoint=chosen.checkpoint.name, kernel=kernel, progress=progress
+                chosen.folder,
+                checkpoint=chosen.checkpoint.name,
+                checkpoint_format=named_format(checkpoint_format),
+                kernel=kernel,
+                progress=progress,
             )
-            self._loaded = (chosen.folder, chosen.checkpoint.name)
+            self._loaded = chosen.identity
             self._running, self.airoboros = describe_running(self._model), chosen.family
 
     def unload(self) -> None:

@@ -1,9 +1,10 @@
-"""The components themselves: which checkpoint, which kernel, the facts, and the PLAINFORMAT box."""
+"""The components themselves: which checkpoint, kernel and format, the facts, and the PLAINFORMAT box."""
 
 from __future__ import annotations
 
 import gradio as gr
 
+from ..core.config import FORMATS
 from ..core.kernel_names import KERNEL_NAMES
 
 
@@ -28,6 +29,18 @@ def kernel_dropdown(**kwargs) -> gr.Dropdown:
         choices=list(KERNEL_NAMES),
         value='auto',
         info='auto takes the fastest that fits the file and the device; reference is slow and exact.',
+        **kwargs,
+    )
+
+
+def format_dropdown(**kwargs) -> gr.Dropdown:
+    """How the file stores its zero points. Custom values are let through, as with the checkpoint."""
+    return gr.Dropdown(
+        label='format',
+        choices=['auto', *FORMATS],
+        value='auto',
+        allow_custom_value=True,
+        info='How zero points are stored. Where a model writes gibberish and no config names its format, try the other.',
         **kwargs,
     )
 

@@ -9,15 +9,15 @@ from modules.logging_colors import logger
 
 from ..core.config import is_gptq_folder, read_json
 from ..core.errors import GPTQError
-from ..core.facts import Facts, read_facts
+from ..core.facts import Facts, named_format, read_chosen
 from ..core.family import Airoboros, recognise
-from .names import CHECKPOINT, KERNEL, LOADER
+from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
 
 params: dict = {}  # script.py's, which the webui fills from settings.yaml
 last_error: str | None = None
 progress = None  # a gr.Progress while a Load button waits
 _running = ''
-_loaded: tuple[Path, str] | None = None  # folder and checkpoint
+_loaded: tuple[Path, str, str] | None = None  # folder, checkpoint and format
 
 
 def model_folder(model_name) -> Path | None:
@@ -43,7 +43,7 @@ def is_loaded() -> bool:
 
 def running(of: Facts) -> str:
     """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
-    return _running if is_loaded() and (of.folder, of.checkpoint.name) == _loaded else ''
+    return _running if is_loaded() and of.identity == _loaded else ''
 
 
 def airoboros() -> Airoboros | None:
@@ -58,13 +58,12 @@ def airoboros() -> Airoboros | None:
     return recognise(folder, str(claimed))
 
 
-def facts(model_name, checkpoint: str | None = None) -> Facts:
-    """What is read of a model's folder. Raises GPTQError."""
+def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | None = None) -> Facts:
+    """What is read of a model's folder, on the device that loading takes. Raises GPTQError."""
     folder = model_folder(model_name)
     if folder is None:
         raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
-    chosen = read_facts(folder)
-    return chosen if checkpoint in (None, '', chosen.checkpoint.name) else read_facts(folder, checkpoint)
+    return read_chosen(folder, checkpoint, checkpoint_format, device='cpu' if shared.args.cpu else None)
 
 
 def load(model_name):
@@ -92,10 +91,12 @@ def _load(model_name):
     from ..core.model import load as load_folder
     from ..core.tokenizer import keep_leading_space
 
-    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''))
+    asked = getattr(shared.args, FORMAT, 'auto')
+    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''), asked)
     model, tokenizer = load_folder(
         chosen.folder,
         checkpoint=chosen.checkpoint.name,
+        checkpoint_format=named_format(asked),
         kernel=getattr(shared.args, KERNEL, 'auto') or 'auto',
         device='cpu' if shared.args.cpu else None,
         dtype=torch.bfloat16 if shared.args.bf16 else None,
@@ -104,7 +105,7 @@ def _load(model_name):
         trust_remote_code=shared.args.trust_remote_code,
         progress=_report(chosen.folder.name),
     )
-    _running, _loaded = describe_running(model), (chosen.folder, chosen.checkpoint.name)
+    _running, _loaded = describe_running(model), chosen.identity
     logger.info(f'{LOADER}: {_running}')
     # The webui streams by decoding the newest tokens alone.
     return model, keep_leading_space(tokenizer)

@@ -1,4 +1,4 @@
-"""Our part of the Model tab: checkpoint, kernel and facts under the loader's menu, filled at the pick."""
+"""Our part of the Model tab: checkpoint, kernel, format and facts under the loader's menu, filled at the pick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.errors import GPTQError
 from ..core.prompts import PRESET_NAME
 from ..panel import controls, view
 from . import chat_tab, loading
-from .names import CHECKPOINT, CONTEXT_HELPER, FACTS, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
+from .names import CHECKPOINT, CONTEXT_HELPER, FACTS, FORMAT, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
 from .placing import below, inside
 
 # gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
@@ -31,6 +31,7 @@ def create() -> None:
     with inside(shared.gradio['loader'].parent):
         shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
+        shared.gradio[FORMAT] = controls.format_dropdown(visible=False)
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
         shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
@@ -38,18 +39,19 @@ def create() -> None:
 
 
 def create_events() -> None:
-    """Fills them when a model is picked, a checkpoint is chosen, or the status line says that something changed."""
+    """Fills them when a model is picked, a checkpoint or format is chosen, or the status line says that something changed."""
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
             _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS), show_progress=False
         )
-        shared.gradio[CHECKPOINT].input(
-            _show_facts, gradio('model_menu', CHECKPOINT), gradio(FACTS), show_progress=False
-        )
+        for key in (CHECKPOINT, FORMAT):
+            shared.gradio[key].input(
+                _show_facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
+            )
         shared.gradio['model_status'].change(None, gradio('model_status'), None, js=_PRESS_IF_CHANGED)
         shared.gradio[REFRESH].click(
             _status_changed,
-            gradio('model_menu', CHECKPOINT, PRESET_OF),
+            gradio('model_menu', CHECKPOINT, PRESET_OF, FORMAT),
             gradio(FACTS, PLAINFORMAT, CONTEXT_HELPER, 'preset_menu', PRESET_OF),
             show_progress=False,
         )
@@ -70,23 +72,24 @@ def _picked(model_name):
         default = loading.facts(model_name)
     except GPTQError as e:
         return gr.update(choices=[], value=''), view.error_html(str(e))
-    chosen = get_model_metadata(model_name).get(CHECKPOINT) or default.checkpoint.name
+    saved = get_model_metadata(model_name)
+    chosen = saved.get(CHECKPOINT) or default.checkpoint.name
     menu = gr.update(choices=default.candidates, value=chosen, interactive=len(default.candidates) > 1)
-    return menu, _show_facts(model_name, chosen)
+    return menu, _show_facts(model_name, chosen, saved.get(FORMAT))
 
 
-def _show_facts(model_name, checkpoint):
+def _show_facts(model_name, checkpoint, checkpoint_format='auto'):
     if not loading.is_ours(model_name):
         return ''
     try:
-        facts = loading.facts(model_name, checkpoint)
+        facts = loading.facts(model_name, checkpoint, checkpoint_format)
     except GPTQError as e:
         return view.error_html(str(e))
     return view.facts_html(facts, loading.running(facts))
 
 
-def _status_changed(model_name, checkpoint, preset_of):
-    shown = _show_facts(model_name, checkpoint), *_offered()
+def _status_changed(model_name, checkpoint, preset_of, checkpoint_format='auto'):
+    shown = _show_facts(model_name, checkpoint, checkpoint_format), *_offered()
     if preset_of in (None, model_name):
         return *shown, gr.update(), gr.update()
     return *shown, _preset_for(model_name), model_name
@@ -112,7 +115,8 @@ def _page_opened():
         choices = loading.facts(name, chosen).candidates
     except GPTQError:
         choices = []
-    return gr.update(choices=choices), _show_facts(name, chosen), *_offered(), name
+    facts = _show_facts(name, chosen, getattr(shared.args, FORMAT, 'auto'))
+    return gr.update(choices=choices), facts, *_offered(), name
 
 
 def _offered():

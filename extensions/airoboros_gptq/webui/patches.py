@@ -20,6 +20,7 @@ from .names import (
     CHECKPOINT,
     CONTEXT_HELPER,
     FACTS,
+    FORMAT,
     KERNEL,
     LOADER,
     LOADER_PARAMS,
@@ -50,7 +51,7 @@ def apply() -> None:
         ('modules.models_settings', 'save_model_settings', _save_model_settings, 'saving settings of GPTQ models'),
         ('modules.ui', 'list_interface_input_elements', _list_interface_input_elements, 'the PLAINFORMAT box'),
         ('modules.ui', 'apply_interface_values', _apply_interface_values, 'a PLAINFORMAT box per browser'),
-        ('modules.ui_model_menu', 'create_ui', _model_create_ui, 'checkpoint and kernel in the Model tab'),
+        ('modules.ui_model_menu', 'create_ui', _model_create_ui, 'checkpoint, kernel and format in the Model tab'),
         ('modules.ui_model_menu', 'create_event_handlers', _model_create_event_handlers, 'facts in the Model tab'),
         ('modules.ui_model_menu', 'load_model_wrapper', _load_model_wrapper, 'errors in one sentence'),
         ('modules.ui_chat', 'create_ui', _chat_create_ui, 'the PLAINFORMAT box'),
@@ -231,7 +232,7 @@ def _model_create_ui(original):
         original()
         from . import model_tab
 
-        _create(model_tab.create, (CHECKPOINT, KERNEL, FACTS, REFRESH, PRESET_OF))
+        _create(model_tab.create, (CHECKPOINT, KERNEL, FORMAT, FACTS, REFRESH, PRESET_OF))
 
     return create_ui
 

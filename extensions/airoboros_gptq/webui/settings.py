@@ -12,15 +12,16 @@ from modules import loaders, models_settings, shared
 from ..core.errors import GPTQError
 from ..core.family import Airoboros
 from . import loading
-from .names import CHECKPOINT, KERNEL, LOADER
+from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
 
 _FALLBACK_TEMPLATE = 'Alpaca'  # what the webui takes where neither the folder nor the user names one
 _FROM_FOLDER = 'Custom (obtained from model metadata)'  # what it calls a chat template of the tokenizer's
 
 
 def describe(model_name, settings: dict) -> None:
-    """Completes what the webui's get_model_metadata says of a folder of ours: checkpoint, kernel, template."""
+    """Completes what the webui's get_model_metadata says of a folder of ours: checkpoint, kernel, format, template."""
     settings.setdefault(KERNEL, 'auto')
+    settings.setdefault(FORMAT, 'auto')
     try:
         facts = loading.facts(model_name)
     except GPTQError:
