@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from .checkpoint import Checkpoint
@@ -16,6 +17,7 @@ from .linear import GPTQLinear
 from .linear_spec import LinearSpec
 from .quantization import PackedLinear
 from .safetensors_header import TensorInfo, tensor_bytes
+from .soundness import require_finite, require_scales
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -41,12 +43,19 @@ def fill(
     from_file = checkpoint.open()
 
     def read(name: str) -> torch.Tensor:
-        return from_file(name).to(device)
+        try:
+            value = from_file(name)
+        except (OSError, SafetensorError) as e:
+            raise GPTQError(f'{checkpoint.name} holds {name}, which cannot be read ({e}); download it again.') from e
+        return value.to(device)
 
     for module, names in _by_module(checkpoint.tensors).items():
         if module in specs:
             parts = {part: read(f'{module}.{part}') for part in _PARTS if f'{module}.{part}' in checkpoint.tensors}
             bias = parts.pop('bias', None)
+            require_scales(parts['scales'], f'{module}.scales', checkpoint.name)
+            if bias is not None:
+                require_finite(bias, f'{module}.bias', checkpoint.name)
             _replace(
                 model, module, GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype), checkpoint.name
             )
@@ -110,7 +119,7 @@ def _replace(model: nn.Module, name: str, linear: GPTQLinear, file: str) -> None
             f'{file} holds {name} of {linear.in_features} by {linear.out_features}, config.json asks for '
             f'{shape[0]} by {shape[1]}; one of them belongs to another model.'
         )
-    if linear.bias is None and old.bias is not None:
+    if linear.bias is None and getattr(old, 'bias', None) is not None:
         raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
     parent, _, child = name.rpartition('.')
     setattr(model.get_submodule(parent), child, linear)
@@ -134,6 +143,8 @@ def _place(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype,
             'another model.'
         )
     if leaf in owner._parameters:
-        value = value.to(dtype) if value.is_floating_point() else value
+        if old.is_floating_point():
+            value = value.to(dtype) if value.is_floating_point() else value
+            require_finite(value, name, file)  # as cast: what fp16 cannot hold has become infinite
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
     # A buffer was computed by the model itself and is right as it is.
