@@ -105,6 +105,9 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
         ) from e
     config.quantization_config = None  # ours to read; transformers would ask for optimum
     del config.quantization_config
+    if attn_implementation is None and getattr(config, 'attn_logit_softcapping', None):
+        # Gemma-2's. Some versions of transformers take sdpa for it, which leaves the softcapping out without a word.
+        attn_implementation = 'eager'
     if attn_implementation:
         config._attn_implementation = attn_implementation
     setattr(config, 'dtype' if hasattr(config, 'dtype') else 'torch_dtype', dtype)  # the name since transformers 4.56
