@@ -28,6 +28,10 @@ try:
     from airoboros_gptq.installer.copying import install, uninstall
     from airoboros_gptq.installer.demo_and_tests import run_demo, run_tests
     from airoboros_gptq.installer.webui_tree import Webui
+
+    found = sys.modules['airoboros_gptq'].__file__
+    if ROOT not in Path(found).resolve().parents:  # an installed one, where ours is missing
+        raise ImportError(f'the package found is {found}')
 except ImportError as error:
     sys.exit(f'{ROOT / "extensions"}: {error}: run install.py from a complete copy of the project.')
 

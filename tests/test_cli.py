@@ -104,7 +104,7 @@ def test_inspect():
     code, out, err = run_cli('inspect', TINY)
     assert (code, err) == (0, '')
     rows = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
-    assert rows['bits'].split()[:3] == ['4', '28', 'linears']
+    assert rows['bits'].split()[:4] == ['4', 'the', 'shapes', 'of']
     assert rows['checkpoint'].startswith(PLAIN)
     assert rows['size'].startswith('2.48 MB')
     code, out, _ = run_cli('inspect', TINY, '--checkpoint', ACT_ORDER)

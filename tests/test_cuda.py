@@ -12,18 +12,23 @@ TINY = TESTS / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 FILE = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.{}.safetensors'
 
 
-def packed(k, n, group_size, act_order, device):
-    """A random 4-bit linear: (PackedLinear, LinearSpec)."""
+# Zeros of 2**(bits-1), stored less one, in as many words as they come out even in.
+SYMMETRIC = {2: [0x55555555], 3: [0xDB6DB6DB, 0xB6DB6DB6, 0x6DB6DB6D], 4: [0x77777777], 8: [0x7F7F7F7F]}
+
+
+def packed(k, n, group_size, act_order, device, bits=4):
+    """A random linear: (PackedLinear, LinearSpec)."""
     from airoboros_gptq.core.quantization import LinearSpec, PackedLinear
 
     groups = k // group_size
-    words = torch.randint(-(2**31), 2**31 - 1, (k // 8, n), dtype=torch.int64).to(torch.int32)
-    zeros = torch.full((groups, n // 8), 0x77777777, dtype=torch.int32)
+    words = torch.randint(-(2**31), 2**31 - 1, (k * bits // 32, n), dtype=torch.int64).to(torch.int32)
+    pattern = torch.tensor([w - 2**32 * (w >= 2**31) for w in SYMMETRIC[bits]], dtype=torch.int32)
+    zeros = pattern.repeat(n * bits // 32 // len(pattern)).expand(groups, -1).contiguous()
     order = torch.randperm(k) if act_order else torch.arange(k)
     g_idx = (order // group_size).int()
     tensors = PackedLinear(words, zeros, (torch.rand(groups, n) * 0.02 + 0.01).half(), g_idx)
     moved = PackedLinear(*(t.to(device) for t in (tensors.qweight, tensors.qzeros, tensors.scales, tensors.g_idx)))
-    return moved, LinearSpec(k, n, 4, group_size, act_order)
+    return moved, LinearSpec(k, n, bits, group_size, act_order)
 
 
 @pytest.mark.parametrize('act_order', [False, True])
@@ -31,11 +36,23 @@ def packed(k, n, group_size, act_order, device):
 @pytest.mark.parametrize(('k', 'n'), [(256, 512), (4096, 4096), (4096, 11008), (11008, 4096)])
 @pytest.mark.parametrize('rows', [1, 5, 64])
 def test_int4_agrees_with_the_reference(k, n, group_size, act_order, rows):
+    check(rows, *packed(k, n, group_size, act_order, torch.device('cuda')))
+
+
+@pytest.mark.parametrize('act_order', [False, True])
+@pytest.mark.parametrize('group_size', [64, 128, 1024])
+@pytest.mark.parametrize('bits', [2, 3, 8])
+@pytest.mark.parametrize('rows', [1, 5, 64])
+def test_int4_of_other_widths_agrees_with_the_reference(bits, group_size, act_order, rows):
+    check(rows, *packed(2048, 4096, group_size, act_order, torch.device('cuda'), bits))
+
+
+def check(rows, linear, spec):
     from airoboros_gptq.core.kernels.torch_int4 import TorchInt4Kernel
     from airoboros_gptq.core.quantization import dequantize
 
-    device = torch.device('cuda')
-    linear, spec = packed(k, n, group_size, act_order, device)
+    device = linear.qweight.device
+    k = spec.in_features
     assert TorchInt4Kernel.why_not(spec, device) is None
     x = torch.randn(rows, k, device=device)
     expected = x.double() @ dequantize(linear, spec).double()

@@ -130,7 +130,7 @@ def last_answer(page):
 
 def test_the_page_shows_what_was_read_and_loads(page):
     facts = page.locator('.gptq-facts')
-    for row in ('bits428 linears', 'group size12828 linears', 'act-ordernog_idx'):
+    for row in ('bits4the shapes of 28', 'group size128the shapes of 28', 'act-ordernog_idx'):
         expect(facts).to_contain_text(row)
     load(page)
     expect(facts).to_contain_text('torch-int4 on')

@@ -8,10 +8,15 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, expect
 
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
-# The webui's head runs this before its script is there, as stock gradio loads the head's scripts late; its fork does not.
-KNOWN = ('hljs is not defined', 'net::ERR_NAME_NOT_RESOLVED')  # the latter: fonts that stock gradio fetches
-
-expect.set_options(timeout=20_000)
+KNOWN = (
+    # The webui's head uses it before its script is there: stock gradio loads a head's scripts late, the webui's fork not.
+    'hljs is not defined',
+    # Fonts that stock gradio fetches.
+    'net::ERR_NAME_NOT_RESOLVED',
+    # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
+    'at applyMorphdomUpdate',
+)
+expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy machine takes its time
 
 # Counts what the page asked of the server and what came back, so that "nothing is under way" can be awaited.
 _COUNT_JOBS = """
@@ -53,10 +58,10 @@ class Page:
         self.context = browser.new_context(viewport={'width': width, 'height': height})
         self.context.grant_permissions(['clipboard-read', 'clipboard-write'], origin=url)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.add_init_script(_COUNT_JOBS)
         self.errors: list[str] = []
-        self.page.on('pageerror', lambda e: self.errors.append(str(e)))
+        self.page.on('pageerror', lambda e: self.errors.append(f'{e} {e.stack or ""}'.strip()))
         self.page.on('console', lambda m: self.errors.append(m.text) if m.type == 'error' else None)
         self.url = f'{url}?__theme={theme}'
         self.open()
@@ -78,7 +83,7 @@ class Page:
     def new_errors(self) -> list[str]:
         return [e for e in self.errors if not any(known in e for known in KNOWN)]
 
-    def idle(self, seconds: float = 60) -> None:
+    def idle(self, seconds: float = 120) -> None:
         """Until the page waits for its user."""
         self.page.wait_for_function(_IDLE, timeout=seconds * 1000)
 
@@ -170,6 +175,13 @@ class Page:
         self.tab('Chat')
         self.page.locator('#chat-input textarea').fill(text)
         self.page.locator('#chat-input textarea').press('Enter')
+
+    def ask(self, text: str) -> None:
+        """Sends a message and waits until the server has answered, whatever the page shows of it."""
+        asked = self.page.evaluate('jobs.asked')
+        self.send(text)
+        self.page.wait_for_function('asked => jobs.asked > asked', arg=asked)
+        self.idle()
 
     def chat(self, text: str) -> Locator:
         """Sends a message; the body of the answer, once it is complete."""

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 SNAKE = 'Implement the Snake game in python.'
@@ -122,12 +121,14 @@ def test_continue_of_a_plain_answer(chat, corpus):
     assert chat.code(chat.answers.last.locator('.message-body')).startswith(corpus.SNAKE['python'])
 
 
-@pytest.mark.parametrize('message', ['', '   '])
-def test_an_empty_message_gets_no_plainformat(chat, message, history):
+def test_an_empty_message_gets_no_plainformat(chat, history):
+    # Not the first one: of an empty chat and an empty message the webui makes a Traceback, with or without us.
+    chat.chat('What is 3 plus 4?')
     chat.plainformat(True)
-    chat.send(message)
+    chat.send('')
+    expect(chat.answers).to_have_count(2)
     chat.idle()
-    assert not any('PLAINFORMAT' in row[0] for row in history()['internal'])
+    assert [row[0] for row in history()['internal']] == ['What is 3 plus 4?', '']
 
 
 def test_plainformat_typed_by_the_user_is_not_doubled(chat, history, corpus):
@@ -138,15 +139,15 @@ def test_plainformat_typed_by_the_user_is_not_doubled(chat, history, corpus):
     expect(chat.questions.last).to_contain_text('PLAINFORMAT')
 
 
-def test_box_of_one_browser_leaves_others_alone(chat, open_page):
+def test_box_of_one_browser_leaves_others_alone(chat, open_page, history):
     other = open_page()
     chat.plainformat(True)
-    chat.chat(SNAKE)
+    chat.ask(SNAKE)
     later = open_page()
-    for page in (other, later):
+    # By what is stored, as three pages at a time are drawn slowly; see driver.KNOWN.
+    for page, box in ((other, False), (later, False), (chat, True)):
+        expect(page.box).to_be_checked(checked=box)
         page.new_chat()
-        expect(page.box).not_to_be_checked()
-        expect(page.chat(SNAKE)).to_contain_text(SENTENCE)
-    expect(chat.box).to_be_checked()
-    chat.new_chat()
-    expect(chat.chat(SNAKE)).not_to_contain_text(SENTENCE)
+        page.ask(SUM)
+        assert history()['internal'][-1][0] == SUM + '  PLAINFORMAT' * box
+        expect(page.box).to_be_checked(checked=box)

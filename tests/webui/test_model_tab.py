@@ -26,8 +26,8 @@ def test_pick_chooses_everything_by_itself(page):
 def test_facts_say_what_was_read_and_where(page):
     page.choose_model(MODEL)
     facts = page.facts()
-    assert facts['bits'] == ('4', 'quantize_config.json')
-    assert facts['group size'] == ('128', 'quantize_config.json')
+    assert facts['bits'] == ('4', 'the shapes of 28 linears, as quantize_config.json says')
+    assert facts['group size'] == ('128', 'the shapes of 28 linears, as quantize_config.json says')
     assert facts['act-order'][0] == 'no'
     assert facts['checkpoint'][0] == NO_ACT_ORDER
     assert facts['size'] == ('2.48 MB', 'the file')
@@ -37,9 +37,11 @@ def test_facts_say_what_was_read_and_where(page):
 def test_choosing_the_act_order_file_updates_the_facts(page):
     page.choose_model(MODEL)
     page.pick('checkpoint', ACT_ORDER)
-    value, source = page.facts()['act-order']
-    assert value == 'yes'
-    assert 'quantize_config.json says no' in source
+    assert page.facts()['act-order'] == ('yes', 'g_idx')
+    assert (
+        page.facts()['note'][0]
+        == 'quantize_config.json says desc_act is False; the tensors have True, and that is used.'
+    )
     page.shot('act-order')
     page.pick('checkpoint', NO_ACT_ORDER)
     assert page.facts()['act-order'][0] == 'no'

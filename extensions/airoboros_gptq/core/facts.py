@@ -49,15 +49,20 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
     model = read_json(folder / 'config.json') if (folder / 'config.json').is_file() else {}
     context_key = next((k for k in _CONTEXT_KEYS if isinstance(model.get(k), int)), None)
     evidence = gather(checkpoint, config, checkpoint_format)
-    quantised = f'{len(evidence.specs)} linears in {checkpoint.name}'
+    act_order, sizes = any(evidence.values('desc_act')), evidence.values('group_size')
+    shapes = f'the shapes of {len(evidence.specs)} linears'
     family = recognise(folder, str(model.get('_name_or_path', '')))
     lines = [
         Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
-        Fact('bits', _shown(evidence.values('bits')), quantised),
-        Fact('group size', _shown(evidence.values('group_size')), quantised),
-        Fact('act-order', 'yes' if any(evidence.values('desc_act')) else 'no', f'g_idx in {checkpoint.name}'),
+        Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
+        Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
+        Fact('act-order', 'yes' if act_order else 'no', _source(config, 'desc_act', [act_order], 'g_idx')),
         Fact('format', evidence.checkpoint_format, evidence.format_reason),
-        Fact('symmetric', 'yes' if evidence.symmetric else 'no', f'zeros in {checkpoint.name}'),
+        Fact(
+            'symmetric',
+            'yes' if evidence.symmetric else 'no',
+            _source(config, 'sym', [evidence.symmetric], 'the zeros'),
+        ),
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
@@ -65,6 +70,13 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
     return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), family, lines)
+
+
+def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:
+    """Where a value was read, and which config says the same; a config that says otherwise is a note of its own."""
+    source = config.sources.get(name, 'default')
+    agrees = source != 'default' and found == [getattr(config, name)]
+    return f'{where}, as {source} says' if agrees else where
 
 
 def _shown(values: list) -> str:

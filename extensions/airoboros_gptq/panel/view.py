@@ -8,8 +8,9 @@ from ..core.facts import Facts
 
 CSS = """
 .gptq-facts table { border-collapse: collapse; width: 100%; font-size: 0.9em; }
-.gptq-facts td { padding: 2px 10px 2px 0; vertical-align: top; overflow-wrap: anywhere; border: none; }
-.gptq-facts td:first-child { white-space: nowrap; opacity: 0.75; }
+.gptq-facts table, .gptq-facts tr, .gptq-facts td { border: none !important; }
+.gptq-facts td { padding: 2px 12px 2px 0 !important; vertical-align: top; overflow-wrap: anywhere; min-width: 9.5em; }
+.gptq-facts td:first-child { white-space: nowrap; opacity: 0.75; min-width: 0; }
 .gptq-facts td:last-child { opacity: 0.6; }
 .gptq-error { border-left: 3px solid #d33; padding-left: 10px; }
 #plainformat { min-width: 0; width: fit-content; padding: 2px 0; border: none; background: none; }

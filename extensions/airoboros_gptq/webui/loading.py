@@ -17,6 +17,7 @@ params: dict = {}  # script.py's, which the webui fills from settings.yaml
 last_error: str | None = None
 progress = None  # a gr.Progress while a Load button waits
 _running = ''
+_loaded: tuple[Path, str] | None = None  # folder and checkpoint
 
 
 def model_folder(model_name) -> Path | None:
@@ -40,9 +41,9 @@ def is_loaded() -> bool:
     return shared.model is not None and shared.args.loader == LOADER
 
 
-def running(model_name) -> str:
-    """How `model_name` runs, in a few words; empty where it is not loaded."""
-    return _running if is_loaded() and shared.model_name == model_name else ''
+def running(of: Facts) -> str:
+    """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
+    return _running if is_loaded() and (of.folder, of.checkpoint.name) == _loaded else ''
 
 
 def airoboros() -> Airoboros | None:
@@ -68,8 +69,8 @@ def facts(model_name, checkpoint: str | None = None) -> Facts:
 
 def load(model_name):
     """(model, tokenizer), or (None, None) with the sentence in `last_error`, in the way of the webui's own loaders."""
-    global last_error, _running
-    last_error, _running = None, ''
+    global last_error, _loaded
+    last_error, _loaded = None, None
     try:
         return _load(model_name)
     except GPTQError as e:
@@ -84,28 +85,26 @@ def load(model_name):
 
 
 def _load(model_name):
-    global _running
+    global _running, _loaded
     import torch
 
     from ..core.model import describe_running
     from ..core.model import load as load_folder
     from ..core.tokenizer import keep_leading_space
 
-    folder = model_folder(model_name)
-    if folder is None:
-        raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
+    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''))
     model, tokenizer = load_folder(
-        folder,
-        checkpoint=getattr(shared.args, CHECKPOINT, '') or None,
+        chosen.folder,
+        checkpoint=chosen.checkpoint.name,
         kernel=getattr(shared.args, KERNEL, 'auto') or 'auto',
         device='cpu' if shared.args.cpu else None,
         dtype=torch.bfloat16 if shared.args.bf16 else None,
         attn_implementation=getattr(shared.args, 'attn_implementation', None),
         use_fast=not shared.args.no_use_fast,
         trust_remote_code=shared.args.trust_remote_code,
-        progress=_report(folder.name),
+        progress=_report(chosen.folder.name),
     )
-    _running = describe_running(model)
+    _running, _loaded = describe_running(model), (chosen.folder, chosen.checkpoint.name)
     logger.info(f'{LOADER}: {_running}')
     # The webui streams by decoding the newest tokens alone.
     return model, keep_leading_space(tokenizer)

@@ -79,9 +79,10 @@ def _show_facts(model_name, checkpoint):
     if not loading.is_ours(model_name):
         return ''
     try:
-        return view.facts_html(loading.facts(model_name, checkpoint), loading.running(model_name))
+        facts = loading.facts(model_name, checkpoint)
     except GPTQError as e:
         return view.error_html(str(e))
+    return view.facts_html(facts, loading.running(facts))
 
 
 def _status_changed(model_name, checkpoint, preset_of):
