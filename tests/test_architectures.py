@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 import torch
+import transformers
+from airoboros_gptq import GPTQError
 from airoboros_gptq.core.checkpoint import choose_checkpoint
 from airoboros_gptq.core.config import read_json, read_quantize_config
 from airoboros_gptq.core.evidence import gather
@@ -31,14 +33,15 @@ def in_this_transformers(name):
 NAMES = [in_this_transformers(name) for name in sorted(EXPECTED)]
 
 
-def build(folder, kernel='reference'):
+def build(folder, kernel='reference', attention=None):
     """The model without a tokenizer, which these folders lack."""
     config = read_quantize_config(folder)
     chosen = choose_checkpoint(folder, config, 'model')  # the oracle is a safetensors file, too
     dtype = torch.float32 if kernel == 'reference' else None
     found = gather(chosen, config)
     assert not found.disagreements
-    return build_model(folder, chosen, found, torch.device('cpu'), dtype, kernel, None, False, lambda done, total: None)
+    cpu = torch.device('cpu')
+    return build_model(folder, chosen, found, cpu, dtype, kernel, attention, False, lambda done, total: None)
 
 
 def compare(model, oracle):
@@ -57,6 +60,21 @@ def test_the_logits_are_the_quantisers_own(name, kernel, record_property):
     record_property('deviation', deviation)
     assert deviation < TOLERANCE[kernel]
     assert same_tokens
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_sdpa_as_the_webui_asks_for_it_changes_nothing(name):
+    deviation, same_tokens = compare(
+        build(FOLDERS / name, attention='sdpa'), load_file(FOLDERS / name / 'oracle.safetensors')
+    )
+    assert deviation < TOLERANCE['reference']
+    assert same_tokens
+
+
+@pytest.mark.skipif(transformers.__version__ < '5', reason='before transformers 5 only running it tells')
+def test_an_attention_that_transformers_lacks_is_told_in_a_sentence():
+    with pytest.raises(GPTQError, match=r"cannot build llama with attn_implementation='flashy'"):
+        build(FOLDERS / 'llama', attention='flashy')
 
 
 @pytest.mark.parametrize('name', NAMES)

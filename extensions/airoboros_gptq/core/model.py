@@ -105,14 +105,20 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
         ) from e
     config.quantization_config = None  # ours to read; transformers would ask for optimum
     del config.quantization_config
-    if attn_implementation is None and getattr(config, 'attn_logit_softcapping', None):
-        # Gemma-2's. Some versions of transformers take sdpa for it, which leaves the softcapping out without a word.
+    if attn_implementation in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
+        # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The webui
+        # asks for sdpa where nobody chose anything, so it is no choice to insist on.
+        log.info('%s: attention runs as eager, because sdpa cannot cap its logits', folder.name)
         attn_implementation = 'eager'
     if attn_implementation:
         config._attn_implementation = attn_implementation
     setattr(config, 'dtype' if hasattr(config, 'dtype') else 'torch_dtype', dtype)  # the name since transformers 4.56
-    with init_empty_weights(include_buffers=False):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    try:
+        with init_empty_weights(include_buffers=False):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except (ValueError, KeyError, ImportError) as e:
+        how = f' with attn_implementation={attn_implementation!r}' if attn_implementation else ''
+        raise GPTQError(f'transformers cannot build {folder.name}{how}: {str(e).strip().splitlines()[0]}') from e
 
 
 def _set_special_ids(model, tokenizer, folder: Path) -> None:
