@@ -15,6 +15,7 @@ from .checkpoint import Checkpoint
 from .errors import GPTQError
 from .linear import GPTQLinear
 from .linear_spec import LinearSpec
+from .naming import adapt
 from .quantization import PackedLinear
 from .safetensors_header import TensorInfo, tensor_bytes
 from .soundness import require_finite, require_scales
@@ -41,6 +42,7 @@ def fill(
     """
     done, total = 0, sum(tensor_bytes(t) for t in checkpoint.tensors.values())
     from_file = checkpoint.open()
+    in_model = adapt(model, checkpoint.tensors, specs, checkpoint.name)
 
     def read(name: str) -> torch.Tensor:
         try:
@@ -56,14 +58,13 @@ def fill(
             require_scales(parts['scales'], f'{module}.scales', checkpoint.name)
             if bias is not None:
                 require_finite(bias, f'{module}.bias', checkpoint.name)
-            _replace(
-                model, module, GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype), checkpoint.name
-            )
+            linear = GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype)
+            _replace(model, in_model(f'{module}.weight').removesuffix('.weight'), linear, checkpoint.name)
             if device.type == 'cpu':
                 _trim_heap()
         else:
             for name in names:
-                _place(model, name, read(name), dtype, checkpoint.tensors[name], checkpoint.name)
+                _place(model, in_model(name), read(name), dtype, checkpoint.tensors[name], checkpoint.name)
         done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
         progress(done, total)
     _tie(model)
@@ -147,4 +148,6 @@ def _place(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype,
             value = value.to(dtype) if value.is_floating_point() else value
             require_finite(value, name, file)  # as cast: what fp16 cannot hold has become infinite
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
-    # A buffer was computed by the model itself and is right as it is.
+    elif leaf not in owner._non_persistent_buffers_set:
+        owner._buffers[leaf] = value.to(old.dtype)  # learned, as the bias of DeepSeek's router
+    # Any other buffer was computed by the model itself and is right as it is.

@@ -99,19 +99,24 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.quantization_config = None  # ours to read; transformers would ask for optimum
         del config.quantization_config
+        if attn_implementation in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
+            # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The
+            # webui asks for sdpa where nobody chose anything, so it is no choice to insist on.
+            log.info('%s: attention runs as eager, because sdpa cannot cap its logits', folder.name)
+            attn_implementation = 'eager'
         if attn_implementation:
             config._attn_implementation = attn_implementation
-        setattr(
-            config, 'dtype' if hasattr(config, 'dtype') else 'torch_dtype', dtype
-        )  # the name since transformers 4.56
+        dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
+        setattr(config, dtype_key, dtype)
         with init_empty_weights(include_buffers=False):
             return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     except MemoryError:
         raise
     except Exception as e:  # a config that lies makes transformers and torch raise nearly anything
         first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
+        how = f' with attn_implementation={attn_implementation!r}' if attn_implementation else ''
         raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build: {first_line}'
+            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line}'
         ) from e
 
 
