@@ -1,6 +1,7 @@
 """Which file of a folder is loaded, and why."""
 
 import json
+import struct
 
 import pytest
 from airoboros_gptq.core.checkpoint import (
@@ -129,8 +130,15 @@ def test_shards_are_one_checkpoint(tmp_path):
 
 def test_act_order_in_a_later_shard_counts(tmp_path):
     shard(tmp_path, SHARDS)
-    write_checkpoint(tmp_path / SHARDS['b.qweight'], ACT)
+    write_safetensors(tmp_path / SHARDS['b.qweight'], {'b.g_idx': ('I32', (4,), struct.pack('<4i', *ACT))})
     assert open_checkpoint(tmp_path, 'model.safetensors.index.json').desc_act is True
+
+
+def test_shards_that_hold_the_same_tensor_are_not_of_one_model(tmp_path):
+    shard(tmp_path, SHARDS)
+    write_checkpoint(tmp_path / SHARDS['b.qweight'])
+    with pytest.raises(GPTQError, match=r'-00001-of-00002\.safetensors both hold a\.\w+: .*download them again'):
+        open_checkpoint(tmp_path, 'model.safetensors.index.json')
 
 
 def test_a_missing_shard_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Every fault of a folder is one sentence that names the file, the fault and the remedy; in Python and in a terminal."""
 
+import math
 import re
 import struct
 
@@ -9,6 +10,7 @@ from airoboros_gptq import GPTQError, load
 from support import PLAIN, edit_json, edit_tensors, run_cli
 
 Q = 'model.layers.1.mlp.up_proj'
+OTHER = 'model.layers.2.mlp.up_proj.g_idx'
 
 
 def cut(path, size):
@@ -17,6 +19,14 @@ def cut(path, size):
 
 def change(folder, edit):
     edit_tensors(folder / PLAIN, edit)
+
+
+def retype(name, dtype):
+    return lambda tensors: tensors.__setitem__(name, tensors[name].to(dtype))
+
+
+def put(name, value):
+    return lambda tensors: tensors[name].view(-1).__setitem__(5, value)
 
 
 def reshape(name, *shape):
@@ -51,7 +61,10 @@ FAULTS = {
         lambda f: (f / PLAIN).write_bytes(struct.pack('<Q', 2**40) + bytes(99)),
         r'not a safetensors file; download',
     ),
-    'no qweight': (lambda f: change(f, lambda t: t.pop(f'{Q}.qweight')), rf'lacks the tensor {Q}\.weight; download'),
+    'no qweight': (
+        lambda f: change(f, lambda t: t.pop(f'{Q}.qweight')),
+        rf'lacks the tensor {Q}\.qweight, though .*download',
+    ),
     'no scales': (lambda f: change(f, lambda t: t.pop(f'{Q}.scales')), rf'lacks the tensor {Q}\.scales; download'),
     'no norm': (lambda f: change(f, lambda t: t.pop('model.norm.weight')), r'lacks the tensor model\.norm\.weight'),
     'a layer short': (
@@ -77,6 +90,68 @@ FAULTS = {
     'linear that does not fit': (
         lambda f: edit_json(f / 'config.json', intermediate_size=640),
         r'config\.json asks for .*another model',
+    ),
+    'qweight of another dtype': (
+        lambda f: change(f, retype(f'{Q}.qweight', torch.int16)),
+        rf'{Q}\.qweight as I16; this loader reads I32',
+    ),
+    'scales of whole numbers': (
+        lambda f: change(f, retype(f'{Q}.scales', torch.int32)),
+        rf'{Q}\.scales as I32; this loader reads F16, BF16, F32',
+    ),
+    'norm of whole numbers': (
+        lambda f: change(f, retype('model.norm.weight', torch.int32)),
+        r'model\.norm\.weight as int32 where floating point is expected; download',
+    ),
+    'g_idx out of range': (
+        lambda f: change(f, lambda t: t[f'{Q}.g_idx'].__setitem__(3, 2)),
+        rf'{Q}\.g_idx with groups outside 0 to 1; download',
+    ),
+    'NaN scales': (lambda f: change(f, put(f'{Q}.scales', math.nan)), rf'{Q}\.scales with NaN or infinity .*download'),
+    'infinite scales': (lambda f: change(f, put(f'{Q}.scales', -math.inf)), rf'{Q}\.scales with NaN or infinity'),
+    'empty scales': (lambda f: change(f, lambda t: t[f'{Q}.scales'].zero_()), rf'{Q}\.scales .*zeros .*interrupted'),
+    'NaN embeddings': (
+        lambda f: change(f, put('model.embed_tokens.weight', math.nan)),
+        r'model\.embed_tokens\.weight with NaN or infinity',
+    ),
+    'a quantised part too many': (
+        lambda f: change(f, lambda t: t.update({'model.other.qzeros': t[f'{Q}.qzeros'].clone()})),
+        r'lacks the tensor model\.other\.qweight, though it holds model\.other\.qzeros; download',
+    ),
+    'a quantised linear too many': (
+        lambda f: change(
+            f, lambda t: t.update({n.replace(Q, 'model.other'): v.clone() for n, v in t.items() if Q in n})
+        ),
+        r'holds model\.other, which a LlamaForCausalLM does not have; it belongs to another model',
+    ),
+    'act-order, and one without g_idx': (
+        lambda f: change(f, lambda t: [t.pop(f'{Q}.g_idx'), t.update({OTHER: t[OTHER].flip(0)})]),
+        rf'lacks the tensor {Q}\.g_idx, and has act-order; download',
+    ),
+    'a link to itself': (
+        lambda f: [(f / PLAIN).unlink(), (f / PLAIN).symlink_to(PLAIN)],
+        rf'{PLAIN} is a symbolic link that leads to no file; download',
+    ),
+    'an index naming a missing shard': (
+        lambda f: [
+            (f / PLAIN).rename(f / 'a.safetensors'),
+            (f / 'model.safetensors.index.json').write_text(
+                '{"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}'
+            ),
+        ],
+        r'b\.safetensors is missing, though model\.safetensors\.index\.json asks for it; download',
+    ),
+    'too many layers': (
+        lambda f: edit_json(f / 'config.json', num_hidden_layers=10**9),
+        r'config\.json says num_hidden_layers is 1000000000, more than there are tensors; download',
+    ),
+    'no attention heads': (
+        lambda f: edit_json(f / 'config.json', num_attention_heads=0),
+        r'config\.json describes a model that transformers cannot build: ',
+    ),
+    'senseless generation config': (
+        lambda f: (f / 'generation_config.json').write_text('{"max_new_tokens": "many"}'),
+        r'generation_config\.json holds what transformers refuses .*remove it',
     ),
     'not quantised': (
         lambda f: change(f, lambda t: [t.pop(n) for n in list(t) if 'proj' in n]),

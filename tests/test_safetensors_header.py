@@ -75,12 +75,30 @@ def test_not_safetensors_at_all(tmp_path, content):
         '{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
         '{"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
         '{"w": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}',
+        '{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0.0, 4.0]}}',
+        '{"w": {"dtype": "F4", "shape": [1], "data_offsets": [0, 999999999999999999999]}}',
+        '{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "w": null}',
     ],
 )
 def test_broken_headers(tmp_path, entries):
     path = tmp_path / 'm.safetensors'
     path.write_bytes(struct.pack('<Q', len(entries)) + entries.encode() + bytes(4))
     raises(path, 'broken safetensors header; download it again')
+
+
+def test_a_number_that_python_does_not_convert(tmp_path):
+    raw = b'{"w": {"dtype": "F4", "shape": [1], "data_offsets": [0, ' + b'9' * 5000 + b']}}'
+    path = tmp_path / 'm.safetensors'
+    path.write_bytes(struct.pack('<Q', len(raw)) + raw + bytes(4))
+    raises(path, 'broken safetensors header; download it again')
+
+
+def test_overlapping_tensors(tmp_path):
+    entry = '{"dtype": "F32", "shape": [2], "data_offsets": [%d, %d]}'
+    raw = f'{{"v": {entry % (0, 8)}, "w": {entry % (4, 12)}}}'.encode()
+    path = tmp_path / 'm.safetensors'
+    path.write_bytes(struct.pack('<Q', len(raw)) + raw + bytes(12))
+    raises(path, 'v and w in the same bytes: .*download it again')
 
 
 def test_absent(tmp_path):

@@ -16,7 +16,7 @@ from .config import QuantizeConfig
 from .errors import GPTQError
 from .pickled_weights import PickledWeights, read_pickle
 from .safetensors_header import Header, TensorInfo, read_header
-from .weight_files import files_of, find_name, is_pickle, list_checkpoints
+from .weight_files import files_of, find_name, is_pickle, list_checkpoints, refuse_dead_links
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,20 @@ def open_checkpoint(folder: Path, name: str, reason: str = '') -> Checkpoint:
         more = f', as are {len(missing) - 1} more' if len(missing) > 1 else ''
         raise GPTQError(f'{folder / missing[0]} is missing{more}, though {name} asks for it; download it.')
     headers = tuple(read_pickle(folder / f) if is_pickle(f) else read_header(folder / f) for f in files)
+    _refuse_twins(headers)
     return Checkpoint(name, headers, any(has_act_order(h) for h in headers), reason)
+
+
+def _refuse_twins(headers: tuple[WeightFile, ...]) -> None:
+    """Raises GPTQError where two shards hold the same tensor: they are not of one download."""
+    held: dict[str, Path] = {}
+    for header in headers:
+        twin = next((name for name in header.tensors if name in held), None)
+        if twin is not None:
+            raise GPTQError(
+                f'{header.path} and {held[twin].name} both hold {twin}: they are not of one model; download them again.'
+            )
+        held.update(dict.fromkeys(header.tensors, header.path))
 
 
 def choose_checkpoint(folder: Path, config: QuantizeConfig, wanted: str | None = None) -> Checkpoint:
@@ -91,6 +104,7 @@ def choose_checkpoint(folder: Path, config: QuantizeConfig, wanted: str | None =
             raise GPTQError(f'{folder} has no checkpoint {wanted}; it has: {listed}.')
         return open_checkpoint(folder, name, 'named by the user')
     if not names:
+        refuse_dead_links(folder)
         raise GPTQError(f'{folder} holds no .safetensors file, nor a .bin or .pt; download the model again.')
     names = [n for n in names if not is_pickle(n)] or names
     if config.model_file_base_name:

@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict:
         value = json.loads(path.read_text(encoding='utf-8-sig'))  # Windows editors put a byte order mark in front
     except (OSError, UnicodeDecodeError) as e:
         raise GPTQError(f'{path} cannot be read ({e}); check the file or download it again.') from e
-    except (json.JSONDecodeError, RecursionError) as e:
+    except (ValueError, RecursionError) as e:  # a number of thousands of digits is a plain ValueError
         raise GPTQError(f'{path} is not valid JSON ({e}); download it again.') from e
     if not isinstance(value, dict):
         raise GPTQError(f'{path} holds a {type(value).__name__} where an object is expected; download it again.')

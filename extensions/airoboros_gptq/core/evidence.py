@@ -18,6 +18,7 @@ from .errors import GPTQError
 from .linear_spec import LinearSpec
 from .other_quantisations import refuse_tensors
 from .safetensors_header import TensorInfo
+from .soundness import refuse_strays, require_g_idx
 
 WIDTHS = (2, 3, 4, 8)
 ReadInts = Callable[[str], array]
@@ -48,12 +49,17 @@ def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: st
     """
     tensors, modules = checkpoint.tensors, checkpoint.quantised_modules()
     refuse_tensors(tensors, checkpoint.name)
+    if modules:
+        refuse_strays(tensors, checkpoint.name)
     if not modules:
         raise GPTQError(
             f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
             'for it.'
         )
     specs = {m: module_spec(m, tensors, checkpoint.read_ints, config.group_size, checkpoint.name) for m in modules}
+    if any(spec.desc_act for spec in specs.values()):
+        for module in modules:
+            require_g_idx(tensors, module, checkpoint.name)
     seen = set()
     for module in modules[:: -(-len(modules) // _ZERO_SAMPLES)]:
         seen.add(symmetric_format(specs[module].bits, checkpoint.read_ints(f'{module}.qzeros', _ZERO_WORDS)))

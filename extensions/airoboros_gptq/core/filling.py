@@ -8,14 +8,17 @@ import logging
 from collections.abc import Callable
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from .checkpoint import Checkpoint
 from .errors import GPTQError
 from .linear import GPTQLinear
 from .linear_spec import LinearSpec
+from .naming import adapt
 from .quantization import PackedLinear
 from .safetensors_header import TensorInfo, tensor_bytes
+from .soundness import require_finite, require_scales
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -39,22 +42,29 @@ def fill(
     """
     done, total = 0, sum(tensor_bytes(t) for t in checkpoint.tensors.values())
     from_file = checkpoint.open()
+    in_model = adapt(model, checkpoint.tensors, specs, checkpoint.name)
 
     def read(name: str) -> torch.Tensor:
-        return from_file(name).to(device)
+        try:
+            value = from_file(name)
+        except (OSError, SafetensorError) as e:
+            raise GPTQError(f'{checkpoint.name} holds {name}, which cannot be read ({e}); download it again.') from e
+        return value.to(device)
 
     for module, names in _by_module(checkpoint.tensors).items():
         if module in specs:
             parts = {part: read(f'{module}.{part}') for part in _PARTS if f'{module}.{part}' in checkpoint.tensors}
             bias = parts.pop('bias', None)
-            _replace(
-                model, module, GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype), checkpoint.name
-            )
+            require_scales(parts['scales'], f'{module}.scales', checkpoint.name)
+            if bias is not None:
+                require_finite(bias, f'{module}.bias', checkpoint.name)
+            linear = GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype)
+            _replace(model, in_model(f'{module}.weight').removesuffix('.weight'), linear, checkpoint.name)
             if device.type == 'cpu':
                 _trim_heap()
         else:
             for name in names:
-                _place(model, name, read(name), dtype, checkpoint.tensors[name], checkpoint.name)
+                _place(model, in_model(name), read(name), dtype, checkpoint.tensors[name], checkpoint.name)
         done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
         progress(done, total)
     _tie(model)
@@ -110,7 +120,7 @@ def _replace(model: nn.Module, name: str, linear: GPTQLinear, file: str) -> None
             f'{file} holds {name} of {linear.in_features} by {linear.out_features}, config.json asks for '
             f'{shape[0]} by {shape[1]}; one of them belongs to another model.'
         )
-    if linear.bias is None and old.bias is not None:
+    if linear.bias is None and getattr(old, 'bias', None) is not None:
         raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
     parent, _, child = name.rpartition('.')
     setattr(model.get_submodule(parent), child, linear)
@@ -134,6 +144,10 @@ def _place(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype,
             'another model.'
         )
     if leaf in owner._parameters:
-        value = value.to(dtype) if value.is_floating_point() else value
+        if old.is_floating_point():
+            value = value.to(dtype) if value.is_floating_point() else value
+            require_finite(value, name, file)  # as cast: what fp16 cannot hold has become infinite
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
-    # A buffer was computed by the model itself and is right as it is.
+    elif leaf not in owner._non_persistent_buffers_set:
+        owner._buffers[leaf] = value.to(old.dtype)  # learned, as the bias of DeepSeek's router
+    # Any other buffer was computed by the model itself and is right as it is.

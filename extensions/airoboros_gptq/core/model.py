@@ -16,6 +16,7 @@ from .filling import Progress, fill
 from .kernels import choose_kernel
 from .linear import GPTQLinear
 from .loadable import require_config
+from .out_of_memory import with_memory_in_words
 from .repository import resolve_folder
 from .tokenizer import load_tokenizer, special_ids
 
@@ -49,18 +50,15 @@ def load(
     chosen = choose_checkpoint(folder, config, checkpoint)
     place = _device(device)
     log.info('%s: %s (%s)', folder.name, chosen.name, chosen.reason)
-    with _bar(progress, chosen.name) as report:
-        model = build_model(
-            folder,
-            chosen,
-            gather(chosen, config, checkpoint_format),
-            place,
-            dtype,
-            kernel,
-            attn_implementation,
-            trust_remote_code,
-            report,
-        )
+    evidence = gather(chosen, config, checkpoint_format)
+
+    def build() -> nn.Module:
+        with _bar(progress, chosen.name) as report:
+            return build_model(
+                folder, chosen, evidence, place, dtype, kernel, attn_implementation, trust_remote_code, report
+            )
+
+    model = with_memory_in_words(build, chosen, place)
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code)
     _set_special_ids(model, tokenizer, folder)
     return model, tokenizer
@@ -83,6 +81,7 @@ def build_model(
     specs = evidence.specs
     if dtype is None:
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
+    refuse_too_many_layers(folder, len(checkpoint.tensors))
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
     fill(model, checkpoint, specs, device, dtype, kernel, progress)
     model.to(device)  # rotary tables and other buffers that no file holds
@@ -97,18 +96,41 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
     require_config(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, KeyError, OSError) as e:
+        config.quantization_config = None  # ours to read; transformers would ask for optimum
+        del config.quantization_config
+        if attn_implementation in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
+            # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The
+            # webui asks for sdpa where nobody chose anything, so it is no choice to insist on.
+            log.info('%s: attention runs as eager, because sdpa cannot cap its logits', folder.name)
+            attn_implementation = 'eager'
+        if attn_implementation:
+            config._attn_implementation = attn_implementation
+        dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
+        setattr(config, dtype_key, dtype)
+        with init_empty_weights(include_buffers=False):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except MemoryError:
+        raise
+    except Exception as e:  # a config that lies makes transformers and torch raise nearly anything
         first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
+        how = f' with attn_implementation={attn_implementation!r}' if attn_implementation else ''
         raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build: {first_line}'
+            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line}'
         ) from e
-    config.quantization_config = None  # ours to read; transformers would ask for optimum
-    del config.quantization_config
-    if attn_implementation:
-        config._attn_implementation = attn_implementation
-    setattr(config, 'dtype' if hasattr(config, 'dtype') else 'torch_dtype', dtype)  # the name since transformers 4.56
-    with init_empty_weights(include_buffers=False):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def refuse_too_many_layers(folder: Path, tensors: int) -> None:
+    """Raises GPTQError where config.json claims more layers than the file has tensors: transformers would build at them
+    for hours, in memory that nobody has.
+    """
+    path = folder / 'config.json'
+    claims = read_json(path) if path.is_file() else {}
+    nested = claims.get('text_config')
+    for part in (claims, nested if isinstance(nested, dict) else {}):
+        for key in ('num_hidden_layers', 'n_layer', 'n_layers', 'num_layers'):
+            count = part.get(key)
+            if isinstance(count, (int, float)) and count > tensors:
+                raise GPTQError(f'{path} says {key} is {count}, more than there are tensors; download it again.')
 
 
 def _set_special_ids(model, tokenizer, folder: Path) -> None:
@@ -122,7 +144,11 @@ def _set_special_ids(model, tokenizer, folder: Path) -> None:
     if wrong:
         log.info('%s claims %s; the tokenizer knows better', path, ', '.join(f'{k} {claimed[k]}' for k in wrong))
     settings = {k: v for k, v in claimed.items() if k not in ids and not k.startswith('_')}
-    model.generation_config = GenerationConfig(**{**settings, **ids})
+    try:
+        model.generation_config = GenerationConfig(**{**settings, **ids})
+    except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
+        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise GPTQError(f'{path} holds what transformers refuses ({first_line}); correct it or remove it.') from e
     for key, value in ids.items():
         setattr(model.config, key, value)
 

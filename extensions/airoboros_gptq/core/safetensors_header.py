@@ -10,6 +10,7 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from .errors import GPTQError
@@ -47,6 +48,8 @@ class Header:
 
         try:
             return safe_open(self.path, framework='pt', device='cpu').get_tensor
+        except OSError as e:
+            raise GPTQError(f'{self.path} cannot be read ({e}); check the file and its permissions.') from e
         except SafetensorError as e:
             raise GPTQError(f'{self.path} is not a whole safetensors file ({e}); download it again.') from e
 
@@ -70,10 +73,11 @@ def read_header(path: Path, whole: bool = True) -> Header:
     if len(raw) < length:
         raise GPTQError(f'{path} ends inside its header: the download was interrupted; download it again.')
     try:
-        entries = json.loads(raw)
+        entries = json.loads(raw, object_pairs_hook=_no_duplicates)
         tensors = {k: _tensor_info(v, 8 + length) for k, v in entries.items() if k != '__metadata__'}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise GPTQError(f'{path} has a broken safetensors header; download it again.') from e
+    _refuse_overlaps(path, tensors)
     needed = max((t.end for t in tensors.values()), default=0)
     if whole and needed > size:
         raise GPTQError(
@@ -82,9 +86,29 @@ def read_header(path: Path, whole: bool = True) -> Header:
     return Header(path, tensors, size)
 
 
+def _no_duplicates(pairs: list[tuple]) -> dict:
+    """A JSON object. Raises ValueError where it has a key twice, of which json would silently keep the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError('a key stands there twice')
+    return found
+
+
+def _refuse_overlaps(path: Path, tensors: dict[str, TensorInfo]) -> None:
+    """Raises GPTQError where two tensors claim the same bytes."""
+    in_order = sorted((t.begin, t.end, name) for name, t in tensors.items() if t.end > t.begin)
+    for (_, end, name), (begin, _, other) in pairwise(in_order):
+        if begin < end:
+            raise GPTQError(
+                f'{path} has {name} and {other} in the same bytes: its header is broken; download it again.'
+            )
+
+
 def _tensor_info(entry: dict, start: int) -> TensorInfo:
     """One entry, its offsets counted from the start of the file. Raises ValueError and its like where it is not sound."""
     begin, end = entry['data_offsets']
+    if type(begin) is not int or type(end) is not int or end >= 2**63:
+        raise ValueError(entry)
     info = TensorInfo(entry['dtype'], tuple(entry['shape']), start + begin, start + end)
     bad_shape = not all(isinstance(n, int) and n >= 0 for n in info.shape)
     if not isinstance(info.dtype, str) or bad_shape or not 0 <= begin <= end:

@@ -26,13 +26,23 @@ def list_checkpoints(folder: Path) -> list[str]:
     lists, and single files. An index none of whose files is there is left out where there is anything else: quantisers
     copy the one of the model they started from.
     """
-    names = sorted(p.name for p in folder.iterdir() if p.is_file())
+    try:
+        names = sorted(p.name for p in folder.iterdir() if p.is_file())
+    except OSError as e:
+        raise GPTQError(f'{folder} cannot be read ({e.strerror}); check the folder and its permissions.') from e
     indices = [n for n in names if n.endswith(INDEX) and n.removesuffix(INDEX).endswith((SUFFIX, *PICKLES))]
     listed = {index: files_of(folder, index) for index in indices}
     files = [n for n in names if n.endswith((SUFFIX, *PICKLES)) and not _NO_WEIGHTS.fullmatch(n)]
     single = [n for n in files if not any(n in shards for shards in listed.values())]
     found = [*(i for i in indices if any(s in files for s in listed[i])), *dict.fromkeys(map(_first_shard, single))]
     return sorted(found or indices, key=is_pickle)
+
+
+def refuse_dead_links(folder: Path) -> None:
+    """Raises GPTQError for weights that are a link to nothing, or to itself: a tidied Hugging Face cache leaves such."""
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((SUFFIX, *PICKLES)) and path.is_symlink() and not path.is_file():
+            raise GPTQError(f'{path} is a symbolic link that leads to no file; download it again.')
 
 
 def files_of(folder: Path, name: str) -> list[str]:
