@@ -1,5 +1,6 @@
 """Every fault of a folder is one sentence that names the file, the fault and the remedy; in Python and in a terminal."""
 
+import json
 import math
 import re
 import struct
@@ -144,6 +145,16 @@ FAULTS = {
     'too many layers': (
         lambda f: edit_json(f / 'config.json', num_hidden_layers=10**9),
         r'config\.json says num_hidden_layers is 1000000000, more than there are tensors; download',
+    ),
+    'half a window': (
+        lambda f: edit_json(f / 'config.json', sliding_window=0.5),
+        r'config\.json says sliding_window is 0\.5 where a whole number is expected; download',
+    ),
+    'an index naming what no disk can hold': (
+        lambda f: (f / 'model.safetensors.index.json').write_text(
+            json.dumps({'weight_map': {'a': PLAIN, 'b': 300 * 'x' + '.safetensors'}})
+        ),
+        r'x\.safetensors is missing, though model\.safetensors\.index\.json asks for it; download',
     ),
     'no attention heads': (
         lambda f: edit_json(f / 'config.json', num_attention_heads=0),

@@ -53,7 +53,7 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
     shapes = f'the shapes of {len(evidence.specs)} linears'
     family = recognise(folder, str(model.get('_name_or_path', '')))
     lines = [
-        Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
+        Fact('architecture', _architectures(model), 'config.json'),
         Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
         Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
         Fact('act-order', 'yes' if act_order else 'no', _source(config, 'desc_act', [act_order], 'g_idx')),
@@ -70,6 +70,12 @@ def read_facts(folder: Path, wanted: str | None = None, checkpoint_format: str |
         *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
     return Facts(folder, config, checkpoint, list_checkpoints(folder), model.get(context_key), family, lines)
+
+
+def _architectures(model: dict) -> str:
+    """What config.json calls the model; it may hold anything."""
+    names = model.get('architectures')
+    return ', '.join(map(str, names)) if isinstance(names, list) and names else 'unknown'
 
 
 def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:
