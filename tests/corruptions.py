@@ -16,49 +16,17 @@ from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json
 SAME, FINITE, FILLED = 'same', 'finite', 'filled'
 JSON = ('quantize_config.json', 'config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json')
 INDEX = 'model.safetensors.index.json'
+# fmt: off
 ODD = (
-    None,
-    True,
-    -1,
-    0,
-    1,
-    3,
-    10**6,
-    10**30,
-    0.5,
-    -0.0,
-    float('nan'),
-    float('inf'),
-    '',
-    'x',
-    'gptq_v2',
-    'a\nb\x1b',
-    '\ud800',
+    None, True, -1, 0, 1, 3, 10**6, 10**30, 0.5, -0.0, float('nan'), float('inf'), '', 'x', 'gptq_v2', 'a\nb\x1b', '\ud800',
 )
 ODDER = (
-    [],
-    {},
-    [1],
-    ['x', None],
-    {'a': 1},
-    '../x',
-    '/dev/zero',
-    '4',
-    'float16',
-    'LlamaTokenizer',
-    -(10**30),
-    'é' * 3000,
+    [], {}, [1], ['x', None], {'a': 1}, '../x', '/dev/zero', '4', 'float16', 'LlamaTokenizer', -(10**30), 'é' * 3000,
 )
 NAMES = (
-    '',
-    'weight',
-    'model',
-    'model.layers.0',
-    'model.norm.weight.qweight',
-    'lm_head.scales',
-    '__metadata__',
-    'a\nb.qweight',
+    '', 'weight', 'model', 'model.layers.0', 'model.norm.weight.qweight', 'lm_head.scales', '__metadata__', 'a\nb.qweight',
 )
+# fmt: on
 
 
 def make_folders(parent):

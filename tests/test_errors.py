@@ -30,6 +30,12 @@ def put(name, value):
     return lambda tensors: tensors[name].view(-1).__setitem__(5, value)
 
 
+def edit_model(path, **changes):
+    tokenizer = json.loads(path.read_text(encoding='utf-8'))
+    tokenizer['model'].update(changes)
+    path.write_text(json.dumps(tokenizer), encoding='utf-8')
+
+
 def reshape(name, *shape):
     return lambda tensors: tensors.__setitem__(name, torch.zeros(*shape, dtype=tensors[name].dtype))
 
@@ -171,6 +177,10 @@ FAULTS = {
     'no config.json': (lambda f: (f / 'config.json').unlink(), r'has no config\.json; download it'),
     'broken config.json': (lambda f: (f / 'config.json').write_text('{'), r'config\.json is not valid JSON .*download'),
     'unknown model': (lambda f: edit_json(f / 'config.json', model_type='nonsense'), r'config\.json describes a model'),
+    'a tokenizer at which Rust panics': (
+        lambda f: edit_model(f / 'tokenizer.json', continuing_subword_prefix='float16'),
+        r'tokenizer in .* cannot be loaded \(.*\); download its files again',
+    ),
     'no tokenizer': (
         lambda f: [(f / n).unlink() for n in ('tokenizer.json', 'tokenizer.model')],
         r'has no tokenizer \(tokenizer\.json or tokenizer\.model\); download it',
