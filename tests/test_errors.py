@@ -1,5 +1,6 @@
 """Every fault of a folder is one sentence that names the file, the fault and the remedy; in Python and in a terminal."""
 
+import json
 import math
 import re
 import struct
@@ -27,6 +28,12 @@ def retype(name, dtype):
 
 def put(name, value):
     return lambda tensors: tensors[name].view(-1).__setitem__(5, value)
+
+
+def edit_model(path, **changes):
+    tokenizer = json.loads(path.read_text(encoding='utf-8'))
+    tokenizer['model'].update(changes)
+    path.write_text(json.dumps(tokenizer), encoding='utf-8')
 
 
 def reshape(name, *shape):
@@ -145,6 +152,16 @@ FAULTS = {
         lambda f: edit_json(f / 'config.json', num_hidden_layers=10**9),
         r'config\.json says num_hidden_layers is 1000000000, more than there are tensors; download',
     ),
+    'half a window': (
+        lambda f: edit_json(f / 'config.json', sliding_window=0.5),
+        r'config\.json says sliding_window is 0\.5 where a whole number is expected; download',
+    ),
+    'an index naming what no disk can hold': (
+        lambda f: (f / 'model.safetensors.index.json').write_text(
+            json.dumps({'weight_map': {'a': PLAIN, 'b': 300 * 'x' + '.safetensors'}})
+        ),
+        r'x\.safetensors is missing, though model\.safetensors\.index\.json asks for it; download',
+    ),
     'no attention heads': (
         lambda f: edit_json(f / 'config.json', num_attention_heads=0),
         r'config\.json describes a model that transformers cannot build: ',
@@ -160,6 +177,10 @@ FAULTS = {
     'no config.json': (lambda f: (f / 'config.json').unlink(), r'has no config\.json; download it'),
     'broken config.json': (lambda f: (f / 'config.json').write_text('{'), r'config\.json is not valid JSON .*download'),
     'unknown model': (lambda f: edit_json(f / 'config.json', model_type='nonsense'), r'config\.json describes a model'),
+    'a tokenizer at which Rust panics': (
+        lambda f: edit_model(f / 'tokenizer.json', continuing_subword_prefix='float16'),
+        r'tokenizer in .* cannot be loaded \(.*\); download its files again',
+    ),
     'no tokenizer': (
         lambda f: [(f / n).unlink() for n in ('tokenizer.json', 'tokenizer.model')],
         r'has no tokenizer \(tokenizer\.json or tokenizer\.model\); download it',

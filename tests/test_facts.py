@@ -123,6 +123,12 @@ def test_without_config_json(tiny_copy):
     assert lines(facts)['context length'] == ('unknown', 'nothing in config.json')
 
 
+@pytest.mark.parametrize('senseless', [3, 'Llama', {'a': 1}, []])
+def test_architectures_that_make_no_sense(tiny_copy, senseless):
+    edit_json(tiny_copy / 'config.json', architectures=senseless)
+    assert lines(read_facts(tiny_copy))['architecture'][0] == 'unknown'
+
+
 def test_a_renamed_airoboros_is_known_by_its_config(tmp_path):
     folder = copy_tiny(tmp_path / 'model', PLAIN)
     edit_json(folder / 'config.json', _name_or_path='jondurbin/airoboros-7b-gpt4-1.2')

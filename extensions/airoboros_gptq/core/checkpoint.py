@@ -70,13 +70,21 @@ def has_act_order(file: WeightFile) -> bool:
 def open_checkpoint(folder: Path, name: str, reason: str = '') -> Checkpoint:
     """Reads the headers of the checkpoint `name`. Raises GPTQError where a file is missing or broken."""
     files = files_of(folder, name)
-    missing = [f for f in files if not (folder / f).is_file()]
+    missing = [f for f in files if not _is_there(folder / f)]
     if missing:
         more = f', as are {len(missing) - 1} more' if len(missing) > 1 else ''
         raise GPTQError(f'{folder / missing[0]} is missing{more}, though {name} asks for it; download it.')
     headers = tuple(read_pickle(folder / f) if is_pickle(f) else read_header(folder / f) for f in files)
     _refuse_twins(headers)
     return Checkpoint(name, headers, any(has_act_order(h) for h in headers), reason)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; no file has a name too long for the disk, which an index that is broken may ask for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _refuse_twins(headers: tuple[WeightFile, ...]) -> None:

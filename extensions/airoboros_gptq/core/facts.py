@@ -72,7 +72,7 @@ def read_facts(
     family = recognise(folder, str(model.get('_name_or_path', '')))
     need = estimate(checkpoint.tensors, evidence.specs, model, context, device, kernel)
     lines = [
-        Fact('architecture', ', '.join(model.get('architectures') or ['unknown']), 'config.json'),
+        Fact('architecture', _architectures(model), 'config.json'),
         Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
         Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
         Fact('act-order', 'yes' if act_order else 'no', _source(config, 'desc_act', [act_order], 'g_idx')),
@@ -106,6 +106,12 @@ def read_chosen(
 def named_format(choice: str | None) -> str | None:
     """The format that a menu names; None where it is left to the file."""
     return None if choice in (None, '', 'auto') else choice
+
+
+def _architectures(model: dict) -> str:
+    """What config.json calls the model; it may hold anything."""
+    names = model.get('architectures')
+    return ', '.join(map(str, names)) if isinstance(names, list) and names else 'unknown'
 
 
 def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:

@@ -16,6 +16,7 @@ from .filling import Progress, fill
 from .kernels import choose_kernel
 from .linear import GPTQLinear
 from .loadable import require_config
+from .model_claims import refuse_senseless_claims
 from .out_of_memory import with_memory_in_words
 from .repository import resolve_folder
 from .tokenizer import load_tokenizer, special_ids
@@ -81,7 +82,7 @@ def build_model(
     specs = evidence.specs
     if dtype is None:
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
-    refuse_too_many_layers(folder, len(checkpoint.tensors))
+    refuse_senseless_claims(folder, len(checkpoint.tensors))
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
     fill(model, checkpoint, specs, device, dtype, kernel, progress)
     model.to(device)  # rotary tables and other buffers that no file holds
@@ -117,20 +118,6 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
         raise GPTQError(
             f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line}'
         ) from e
-
-
-def refuse_too_many_layers(folder: Path, tensors: int) -> None:
-    """Raises GPTQError where config.json claims more layers than the file has tensors: transformers would build at them
-    for hours, in memory that nobody has.
-    """
-    path = folder / 'config.json'
-    claims = read_json(path) if path.is_file() else {}
-    nested = claims.get('text_config')
-    for part in (claims, nested if isinstance(nested, dict) else {}):
-        for key in ('num_hidden_layers', 'n_layer', 'n_layers', 'num_layers'):
-            count = part.get(key)
-            if isinstance(count, (int, float)) and count > tensors:
-                raise GPTQError(f'{path} says {key} is {count}, more than there are tensors; download it again.')
 
 
 def _set_special_ids(model, tokenizer, folder: Path) -> None:

@@ -28,9 +28,9 @@ def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool 
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(folder, use_fast=use_fast, trust_remote_code=trust_remote_code)
-    except GPTQError:
+    except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as e:  # transformers raises nearly anything for a broken tokenizer
+    except BaseException as e:  # transformers raises nearly anything, and a panic of tokenizers' Rust is no Exception
         first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise GPTQError(f'The tokenizer in {folder} cannot be loaded ({first_line}); download its files again.') from e
 
