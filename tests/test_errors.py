@@ -154,7 +154,11 @@ FAULTS = {
     ),
     'half a window': (
         lambda f: edit_json(f / 'config.json', sliding_window=0.5),
-        r'config\.json says sliding_window is 0\.5 where a whole number is expected; download',
+        r'config\.json says sliding_window is 0\.5 where a whole number that fits is expected; download',
+    ),
+    'a window beyond all numbers': (
+        lambda f: edit_json(f / 'config.json', sliding_window=10**30),
+        r'config\.json says sliding_window is 10+ where a whole number that fits is expected; download',
     ),
     'an index naming what no disk can hold': (
         lambda f: (f / 'model.safetensors.index.json').write_text(

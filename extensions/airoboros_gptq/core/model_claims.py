@@ -23,7 +23,9 @@ def refuse_senseless_claims(folder: Path, tensors: int) -> None:
     for part in (claims, nested if isinstance(nested, dict) else {}):
         for key in _WHOLE:
             value = part.get(key)
-            if value is not None and type(value) is not int:
-                raise GPTQError(f'{path} says {key} is {value!r} where a whole number is expected; download it again.')
+            if value is not None and (type(value) is not int or abs(value) >= 2**63):  # as much as torch can take
+                raise GPTQError(
+                    f'{path} says {key} is {value!r} where a whole number that fits is expected; download it again.'
+                )
             if key in _LAYERS and value is not None and value > tensors:
                 raise GPTQError(f'{path} says {key} is {value}, more than there are tensors; download it again.')
