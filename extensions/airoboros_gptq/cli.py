@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 
 from .core.errors import GPTQError
@@ -21,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     except GPTQError as e:
         print(e, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `inspect DIR | head`: whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
