@@ -2,14 +2,15 @@
 
 import pytest
 import yaml
-from airoboros_gptq.core.prompts import PRESET_NAME, SAMPLING, SYSTEM, TEMPLATE_NAME, render
+from airoboros_gptq.core.formats import V1_2
+from airoboros_gptq.core.prompts import PRESET_NAME, SAMPLING, render
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from support import ROOT
 
 # The environment that the webui compiles templates in.
-SOURCE = yaml.safe_load((ROOT / 'instruction-templates' / f'{TEMPLATE_NAME}.yaml').read_text(encoding='utf-8'))
+SOURCE = yaml.safe_load((ROOT / 'instruction-templates' / f'{V1_2.template}.yaml').read_text(encoding='utf-8'))
 TEMPLATE = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
     SOURCE['instruction_template']
 )
@@ -59,26 +60,26 @@ def test_the_training_string_to_the_letter():
 
 def test_two_turns_to_the_letter():
     assert rendered(user('One'), assistant('First.'), user('Two')) == (
-        f'{SYSTEM} USER: One ASSISTANT: First.</s>USER: Two ASSISTANT: '
+        f'{V1_2.system} USER: One ASSISTANT: First.</s>USER: Two ASSISTANT: '
     )
 
 
 def test_without_a_generation_prompt_the_question_stays_open():
     """The webui renders so to find where messages begin, and to continue an answer."""
-    assert rendered(user('One'), add_generation_prompt=False) == f'{SYSTEM} USER: One'
+    assert rendered(user('One'), add_generation_prompt=False) == f'{V1_2.system} USER: One'
     closed = rendered(user('One'), assistant('First.'), add_generation_prompt=False)
-    assert closed == f'{SYSTEM} USER: One ASSISTANT: First.</s>'
+    assert closed == f'{V1_2.system} USER: One ASSISTANT: First.</s>'
 
 
 def test_no_messages_is_the_preamble_alone():
-    assert rendered(add_generation_prompt=False) == SYSTEM + ' '
-    assert rendered() == SYSTEM + ' ASSISTANT: '
+    assert rendered(add_generation_prompt=False) == V1_2.system + ' '
+    assert rendered() == V1_2.system + ' ASSISTANT: '
 
 
 def test_a_later_system_message_is_not_lost():
     """Character cards and the API put one in the middle of a chat."""
     found = rendered(user('One'), assistant('First.'), system('It is night.'), user('Two'))
-    assert found == f'{SYSTEM} USER: One ASSISTANT: First.</s>It is night. USER: Two ASSISTANT: '
+    assert found == f'{V1_2.system} USER: One ASSISTANT: First.</s>It is night. USER: Two ASSISTANT: '
 
 
 def test_stays_on_one_line_and_never_doubles_a_space():
@@ -87,7 +88,7 @@ def test_stays_on_one_line_and_never_doubles_a_space():
 
 
 def test_several_of_the_same_role_in_a_row():
-    assert rendered(user('a'), user('b')) == f'{SYSTEM} USER: a USER: b ASSISTANT: '
+    assert rendered(user('a'), user('b')) == f'{V1_2.system} USER: a USER: b ASSISTANT: '
 
 
 @pytest.mark.parametrize('content', ["it's {{ 7 * 7 }}", '{% raw %}', '<b>&amp;</b>', '\n\n    x\n'])

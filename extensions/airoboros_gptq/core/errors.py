@@ -16,3 +16,8 @@ class GPTQError(Exception):
         if len(clean) > _LONGEST:  # what is wrong stands at its front, the remedy at its end
             clean = f'{clean[: _LONGEST - 500]} … {clean[-490:]}'
         super().__init__(clean)
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of someone else's says, kept to one line, for a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

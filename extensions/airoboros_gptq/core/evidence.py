@@ -49,13 +49,12 @@ def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: st
     """
     tensors, modules = checkpoint.tensors, checkpoint.quantised_modules()
     refuse_tensors(tensors, checkpoint.name)
-    if modules:
-        refuse_strays(tensors, checkpoint.name)
     if not modules:
         raise GPTQError(
             f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
             'for it.'
         )
+    refuse_strays(tensors, checkpoint.name)
     specs = {m: module_spec(m, tensors, checkpoint.read_ints, config.group_size, checkpoint.name) for m in modules}
     if any(spec.desc_act for spec in specs.values()):
         for module in modules:

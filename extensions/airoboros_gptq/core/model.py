@@ -10,7 +10,7 @@ from torch import nn
 
 from .checkpoint import Checkpoint, choose_checkpoint
 from .config import QuantizeConfig, read_json, read_quantize_config
-from .errors import GPTQError
+from .errors import GPTQError, first_line
 from .evidence import Evidence, gather
 from .filling import Progress, fill
 from .kernels import choose_kernel
@@ -113,10 +113,9 @@ def _skeleton(folder: Path, dtype: torch.dtype, attn_implementation: str | None,
     except MemoryError:
         raise
     except Exception as e:  # a config that lies makes transformers and torch raise nearly anything
-        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
         how = f' with attn_implementation={attn_implementation!r}' if attn_implementation else ''
         raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line}'
+            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line(e)}'
         ) from e
 
 
@@ -134,8 +133,7 @@ def _set_special_ids(model, tokenizer, folder: Path) -> None:
     try:
         model.generation_config = GenerationConfig(**{**settings, **ids})
     except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
-        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise GPTQError(f'{path} holds what transformers refuses ({first_line}); correct it or remove it.') from e
+        raise GPTQError(f'{path} holds what transformers refuses ({first_line(e)}); correct it or remove it.') from e
     for key, value in ids.items():
         setattr(model.config, key, value)
 

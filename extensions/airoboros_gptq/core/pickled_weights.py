@@ -9,7 +9,7 @@ from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import GPTQError
+from .errors import GPTQError, first_line
 from .safetensors_header import TensorInfo
 
 SUFFIXES = ('.bin', '.pt', '.pth')
@@ -73,7 +73,7 @@ def _load(path: Path) -> dict:
             f'{path} holds more than tensors, and such a pickle can run code; convert it to safetensors where you trust it.'
         ) from e
     except Exception as e:  # zip, pickle and storages each have their own errors
-        raise GPTQError(f'{path} is not a whole file of PyTorch ({_first_line(e)}); download it again.') from e
+        raise GPTQError(f'{path} is not a whole file of PyTorch ({first_line(e)[:200]}); download it again.') from e
     if isinstance(state, dict) and isinstance(state.get('state_dict'), dict):
         state = state['state_dict']
     if not isinstance(state, dict):
@@ -100,7 +100,3 @@ def _tensor_info(path: Path, name: str, t) -> TensorInfo:
     if t.layout is not torch.strided or t.device.type != 'cpu' or t.is_quantized:
         raise GPTQError(f'{path} holds {name} as no plain tensor; convert the file to safetensors.')
     return TensorInfo(names.get(t.dtype, str(t.dtype)), tuple(t.shape), 0, t.numel() * t.element_size())
-
-
-def _first_line(e: Exception) -> str:
-    return (str(e).strip() or type(e).__name__).splitlines()[0][:200]

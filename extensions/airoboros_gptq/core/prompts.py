@@ -10,8 +10,6 @@ import re
 
 from .formats import V1_2, PromptFormat, Turns
 
-SYSTEM = V1_2.system
-TEMPLATE_NAME = V1_2.template
 PRESET_NAME = 'Airoboros'
 # The sampling that the GPTQ card's pipeline uses; presets/Airoboros.yaml.
 SAMPLING = {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}

@@ -6,7 +6,7 @@ import errno
 import re
 from pathlib import Path
 
-from .errors import GPTQError
+from .errors import GPTQError, first_line
 
 _REPOSITORY = re.compile(r'[\w.-]+/[\w.-]+')
 _WANTED = ('*.json', '*.safetensors', 'tokenizer.model', '*.jinja', 'README.md')
@@ -41,5 +41,4 @@ def resolve_folder(path, revision: str | None = None) -> Path:
             raise GPTQError(
                 f'The disk is full: {path} could not be downloaded whole; free some space, or set HF_HOME to a larger disk.'
             ) from e
-        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({first_line}).') from e
+        raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({first_line(e)}).') from e

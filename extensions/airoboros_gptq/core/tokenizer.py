@@ -12,7 +12,7 @@ import copy
 import json
 from pathlib import Path
 
-from .errors import GPTQError
+from .errors import GPTQError, first_line
 from .loadable import is_llama_like, require_tokenizer
 
 _SPECIAL = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
@@ -31,8 +31,9 @@ def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool 
     except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as e:  # transformers raises nearly anything, and a panic of tokenizers' Rust is no Exception
-        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise GPTQError(f'The tokenizer in {folder} cannot be loaded ({first_line}); download its files again.') from e
+        raise GPTQError(
+            f'The tokenizer in {folder} cannot be loaded ({first_line(e)}); download its files again.'
+        ) from e
 
 
 def _has_slow_tokenizers() -> bool:

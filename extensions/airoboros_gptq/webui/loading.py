@@ -8,7 +8,7 @@ from modules import shared
 from modules.logging_colors import logger
 
 from ..core.config import is_gptq_folder, read_json
-from ..core.errors import GPTQError
+from ..core.errors import GPTQError, first_line
 from ..core.facts import Facts, named_format, read_chosen
 from ..core.family import Airoboros, recognise
 from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
@@ -77,8 +77,7 @@ def load(model_name):
         logger.error(last_error)
     except Exception as e:
         # Memory, drivers, a model class of transformers: the webui must go on, and the log gets the whole story.
-        first_line = (str(e).strip() or type(e).__name__).splitlines()[0]
-        last_error = f'{model_name} could not be loaded ({first_line}); the log has the details.'
+        last_error = f'{model_name} could not be loaded ({first_line(e)}); the log has the details.'
         logger.exception(last_error)
     return None, None
 
