@@ -5,6 +5,7 @@
     python install.py uninstall PATH                    leave the webui as it was before
     python install.py demo [--model-dir DIR] [--port N] [-- further arguments of the demo]
     python install.py test [--webui PATH [--python EXE]] [-- arguments of pytest]
+    python install.py test --webui-ref REF --python EXE [--from GIT]     a release of the webui that you do not have
 
 `webui` copies the extension, its presets and its instruction templates; --enable also lists it under
 default_extensions in settings.yaml, --link makes links to this folder for those who work on it. A manifest remembers
@@ -49,6 +50,10 @@ def parse(argv):
     parsers['demo'].add_argument('--model-dir', metavar='DIR', default=ROOT / 'tests' / 'models')
     parsers['demo'].add_argument('--port', metavar='N', type=int)
     parsers['test'].add_argument('--webui', metavar='PATH', help='also test inside a copy of this webui')
+    parsers['test'].add_argument(
+        '--webui-ref', metavar='REF', help='fetch this tag or branch of the webui and test inside it'
+    )
+    parsers['test'].add_argument('--from', metavar='GIT', dest='source', help='where --webui-ref is fetched from')
     parsers['test'].add_argument('--python', metavar='EXE', help="the webui's Python, if it is not found")
     cut = argv.index('--') if '--' in argv else len(argv)
     args, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]

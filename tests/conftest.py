@@ -31,6 +31,22 @@ def load_tiny():
 
 
 @pytest.fixture
+def no_native(monkeypatch):
+    """As on a machine without a compiler."""
+    from airoboros_gptq.core.native import build, library
+
+    def forget():
+        build.why_not.cache_clear()
+        library.find_library.cache_clear()
+
+    monkeypatch.setenv('AIROBOROS_GPTQ_NATIVE', '0')
+    forget()
+    yield
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.fixture
 def tiny_copy(tmp_path):
     """A copy of the tiny folder, with one checkpoint in it, that a test may damage."""
     return support.copy_tiny(tmp_path / 'airoboros-tiny-gpt4-1.2-GPTQ', support.PLAIN)

@@ -15,6 +15,7 @@ from support import ROOT
 
 README = ROOT / 'README.md'
 BEGIN, END = '<!-- made by tests/readme_table.py -->\n', '<!-- end -->\n'
+KERNELS = ('reference', 'torch-int4', 'native-cpu')
 SUITES = ('tests/test_against_auto_gptq.py', 'tests/test_architectures.py')
 
 
@@ -35,7 +36,8 @@ def passed() -> list[tuple[str, str, dict[str, str]]]:
 
 def formats(cases) -> str:
     """A row for each width: the group sizes, how many combinations were compared, and the largest deviations."""
-    rows = ['| bits | group sizes | combinations | `reference` | `torch-int4` |', '|---|---|---|---|---|']
+    titles = ('bits', 'group sizes', 'combinations', *(f'`{k}`' for k in KERNELS))
+    rows = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
     widths: dict[int, list] = {}
     for name, parameters, recorded in cases:
         if name == 'test_computes_what_autogptq_computes':
@@ -43,9 +45,9 @@ def formats(cases) -> str:
             widths.setdefault(int(bits), []).append((int(size), recorded))
     for bits, found in sorted(widths.items()):
         sizes = ', '.join(str(s) for s in sorted((s for s, _ in found), key=lambda s: (s < 0, s)))
-        count = sum(int(r[f'{kernel} combinations']) for _, r in found for kernel in ('reference', 'torch-int4'))
-        worst = [max(float(r[f'{kernel} deviation']) for _, r in found) for kernel in ('reference', 'torch-int4')]
-        rows.append(f'| {bits} | {sizes} | {count} | {worst[0]:.1e} | {worst[1]:.1e} |')
+        count = sum(int(r[f'{kernel} combinations']) for _, r in found for kernel in KERNELS)
+        worst = [max(float(r[f'{kernel} deviation']) for _, r in found) for kernel in KERNELS]
+        rows.append(f'| {bits} | {sizes} | {count} | {" | ".join(f"{w:.1e}" for w in worst)} |')
     return '\n'.join(rows)
 
 

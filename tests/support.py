@@ -23,6 +23,13 @@ AUTO_GPTQ = importlib.util.find_spec('auto_gptq') is not None
 NO_AUTO_GPTQ = 'the package auto-gptq is not installed (pip install --no-deps auto-gptq==0.7.1)'
 
 
+def cpu_kernel():
+    """The kernel that auto takes on this CPU for an ordinary file."""
+    from airoboros_gptq.core.native import build
+
+    return 'native-cpu' if build.why_not() is None else 'torch-int4'
+
+
 def copy_tiny(folder, *checkpoints):
     """The tiny model's folder with only these checkpoints in it."""
     folder.mkdir(parents=True)

@@ -119,7 +119,7 @@ def inspect(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-def test_inspect_says_what_loading_will_need(capsys):
+def test_inspect_says_what_loading_will_need(capsys, no_native):
     code, out, _ = inspect(capsys, TINY, '--device', 'cpu', '--context', 4096)
     assert code == 0
     rows = {line.split('  ')[0]: ' '.join(line.split()) for line in out.splitlines()}

@@ -57,7 +57,7 @@ def test_apart_they_compute_what_fused_ones_do(kind, tmp_path):
     with init_empty_weights(include_buffers=False):
         apart = transformers.AutoModelForCausalLM.from_config(config)
     checkpoint = open_checkpoint(tmp_path, 'model.safetensors')
-    fill(apart, checkpoint, {}, torch.device('cpu'), torch.float32, 'reference', lambda done, total: None)
+    fill(apart, checkpoint, {}, {'': torch.device('cpu')}, torch.float32, 'reference', lambda done, total: None)
     assert any(isinstance(m, SeparateExperts) for m in apart.modules())
     ids = torch.randint(3, 64, (2, 12), generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():

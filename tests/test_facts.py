@@ -16,7 +16,7 @@ def notes(facts):
     return [f.value for f in facts.lines if f.name == 'note']
 
 
-def test_the_tiny_model(monkeypatch):
+def test_the_tiny_model(monkeypatch, no_native):
     monkeypatch.setattr('airoboros_gptq.core.memory.free_memory', lambda device: 8_000_000_000)
     facts = read_facts(TINY, device='cpu')
     estimated = 'estimated for torch-int4 on cpu'
@@ -149,7 +149,7 @@ def test_format_bytes(count, text):
     assert format_bytes(count) == text
 
 
-def test_json_has_the_lines_and_the_numbers():
+def test_json_has_the_lines_and_the_numbers(no_native):
     facts = read_facts(TINY, context=100, device='cpu')
     told = json.loads(json.dumps(as_json(facts)))
     assert [tuple(line.values()) for line in told['facts']] == [(f.name, f.value, f.source) for f in facts.lines]

@@ -7,18 +7,22 @@ import torch
 from airoboros_gptq.core.errors import GPTQError
 from airoboros_gptq.core.kernels import KERNELS, choose_kernel
 from airoboros_gptq.core.linear import GPTQLinear
+from airoboros_gptq.core.native.library import find_library
 from airoboros_gptq.core.quantization import LinearSpec, PackedLinear, dequantize, unpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import AUTO_GPTQ, NO_AUTO_GPTQ
 
 CPU = torch.device('cpu')
-# Relative to the norm of the right answer; torch-int4 computes in bf16, of 8 bits.
-TOLERANCE = {'torch-int4': 1e-2, 'auto-gptq': 2e-6, 'reference': 2e-6}
+NO_NATIVE = find_library()[1]
+needs_native = pytest.mark.skipif(NO_NATIVE is not None, reason=f'no compiled kernel here: {NO_NATIVE}')
+# Relative to the norm of the right answer; torch-int4 computes in bf16, of 8 bits, native-cpu with activations of 16.
+TOLERANCE = {'native-cpu': 1e-4, 'torch-int4': 1e-2, 'auto-gptq': 2e-6, 'reference': 2e-6}
 DTYPE_TOLERANCE = {torch.float32: 0, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 NAMES = [
     'reference',
     'torch-int4',
+    pytest.param('native-cpu', marks=needs_native),
     pytest.param('auto-gptq', marks=pytest.mark.skipif(not AUTO_GPTQ, reason=NO_AUTO_GPTQ)),
 ]
 
@@ -127,7 +131,7 @@ def test_a_stored_zero_of_15_is_0(name, desc_act):
 
 
 @pytest.mark.parametrize('desc_act', [False, True])
-def test_a_short_last_group_falls_to_the_reference(desc_act):
+def test_a_short_last_group_falls_to_the_reference(no_native, desc_act):
     spec = LinearSpec(160, 64, 4, 128, desc_act)
     assert choose_kernel('auto', spec, CPU).name == 'reference'
     assert deviation('auto', spec, random_packed(spec), rows(spec, 3)) < TOLERANCE['reference']
@@ -165,6 +169,26 @@ def test_groups_of_unequal_size_are_not_taken_for_equal_ones():
         (LinearSpec(4096, 4104, 4, 128, False), 'reference'),
     ],
 )
+def test_what_auto_takes_on_a_cpu_without_a_compiler(no_native, spec, name):
+    assert choose_kernel('auto', spec, CPU).name == name
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ('spec', 'name'),
+    [
+        (LinearSpec(4096, 11008, 4, 128, False), 'native-cpu'),
+        (LinearSpec(4096, 11008, 4, 128, True), 'native-cpu'),
+        (LinearSpec(11008, 4096, 4, 11008, False), 'native-cpu'),
+        (LinearSpec(4096, 4096, 3, 128, False), 'native-cpu'),
+        (LinearSpec(4096, 4096, 8, 1024, True), 'native-cpu'),
+        (LinearSpec(4160, 4096, 4, 128, False), 'native-cpu'),
+        (LinearSpec(4096, 4096, 4, 16, False), 'native-cpu'),
+        (LinearSpec(4096, 4104, 4, 128, False), 'native-cpu'),
+        (LinearSpec(4096, 4096, 4, 128, True, uneven=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, False, uneven=True), 'reference'),
+    ],
+)
 def test_what_auto_takes_on_a_cpu(spec, name):
     assert choose_kernel('auto', spec, CPU).name == name
 
@@ -189,7 +213,9 @@ def test_a_kernel_that_cannot_run_says_why(name, spec, words):
 
 
 def test_an_unknown_kernel_lists_those_there_are():
-    with pytest.raises(GPTQError, match='no kernel exllama; choose one of auto, torch-int4, auto-gptq, reference'):
+    with pytest.raises(
+        GPTQError, match='no kernel exllama; choose one of auto, native-cpu, torch-int4, auto-gptq, reference'
+    ):
         choose_kernel('exllama', LinearSpec(128, 128, 4, 128, False), CPU)
 
 
@@ -204,7 +230,7 @@ def test_other_devices_have_the_reference(device):
     """`auto` never comes up empty, and the kernels for CPU and CUDA do not try."""
     spec = LinearSpec(128, 128, 4, 128, False)
     assert choose_kernel('auto', spec, torch.device(device)).name == 'reference'
-    for kernel in KERNELS[:2]:
+    for kernel in KERNELS[:3]:
         assert device in kernel.why_not(spec, torch.device(device))
 
 

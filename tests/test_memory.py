@@ -12,7 +12,7 @@ from airoboros_gptq.core.kernel_rules import INT4_GROUP_SIZES, compute_dtype, in
 from airoboros_gptq.core.kernels import KERNELS, choose_kernel, torch_int4
 from airoboros_gptq.core.kv_cache import cached_numbers
 from airoboros_gptq.core.linear_spec import LinearSpec
-from support import ACT_ORDER, PLAIN, TINY, edit_json, edit_tensors, run_python, scales_to_fp32, synthetic
+from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, edit_tensors, run_python, scales_to_fp32, synthetic
 
 GB = 10**9
 
@@ -40,7 +40,7 @@ def compare(folder, name, kernel, context):
     assert abs(need.weights / weights - 1) < 0.1
     assert abs(need.cache / cache - 1) < 0.1
     assert abs(total - 1) < 0.1
-    assert set(need.kernels) == {kernel if kernel != 'auto' else 'torch-int4'}
+    assert set(need.kernels) == {kernel if kernel != 'auto' else cpu_kernel()}
     assert need.dtype == str(model.dtype).removeprefix('torch.')
 
 
@@ -50,13 +50,13 @@ def test_the_tiny_model_takes_what_was_said(name, kernel):
     compare(TINY, name, kernel, 2048)
 
 
-@pytest.mark.parametrize('kernel', ['torch-int4', 'reference'])
+@pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
 def test_a_wider_model_takes_what_was_said(tmp_path, kernel):
     synthetic(tmp_path / 'wide', layers=6)
     compare(tmp_path / 'wide', None, kernel, 512)
 
 
-@pytest.mark.parametrize('kernel', ['torch-int4', 'reference'])
+@pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
 def test_fp32_files_and_tied_ones(tiny_copy, kernel):
     edit_tensors(tiny_copy / PLAIN, scales_to_fp32)
     compare(tiny_copy, None, kernel, 100)
@@ -86,6 +86,10 @@ SPECS = [
         (False, True),
     )
 ]
+
+
+def test_the_rules_say_what_the_kernels_say_without_a_compiler(no_native):
+    test_the_rules_say_what_the_kernels_say_on_a_cpu()
 
 
 def test_the_rules_say_what_the_kernels_say_on_a_cpu():

@@ -2,7 +2,16 @@
 
 import pytest
 from airoboros_gptq.core import prompts
-from airoboros_gptq.core.prompts import add_plainformat, as_code_block, has_plainformat, remove_plainformat, render
+from airoboros_gptq.core.formats import FORMATS
+from airoboros_gptq.core.prompts import (
+    add_plainformat,
+    add_plainformat_to_prompt,
+    as_code_block,
+    has_plainformat,
+    join_as_trained,
+    remove_plainformat,
+    render,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support import corpus, exam
@@ -108,3 +117,33 @@ def test_remove_leaves_what_is_not_at_the_end():
 def test_as_code_block(answer, shown):
     assert as_code_block(answer) == shown
     assert as_code_block(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ('prompt', 'sent'),
+    [
+        ('A chat. USER: Sum. ASSISTANT: ', 'A chat. USER: Sum.  PLAINFORMAT ASSISTANT: '),
+        ('A chat.\nUSER: Sum.\nASSISTANT:', 'A chat.\nUSER: Sum.  PLAINFORMAT\nASSISTANT:'),
+        (
+            'USER: One ASSISTANT: 1</s>USER: Two ASSISTANT: ',
+            'USER: One ASSISTANT: 1</s>USER: Two  PLAINFORMAT ASSISTANT: ',
+        ),
+        ('USER: Sum. ASSISTANT: def sum(', 'USER: Sum.  PLAINFORMAT ASSISTANT: def sum('),
+        ('[INST] Sum. [/INST]', '[INST] Sum.  PLAINFORMAT [/INST]'),
+        ('USER: Sum. PLAINFORMAT ASSISTANT: ', 'USER: Sum. PLAINFORMAT ASSISTANT: '),
+        ('USER: ASSISTANT: ', 'USER: ASSISTANT: '),
+        ('Once upon a time', 'Once upon a time'),
+        ('', ''),
+    ],
+)
+def test_plainformat_in_a_whole_prompt_stands_before_the_last_cue(prompt, sent):
+    assert add_plainformat_to_prompt(prompt) == sent
+
+
+@pytest.mark.parametrize('format', FORMATS, ids=lambda f: f.template)
+def test_an_answer_that_is_continued_is_the_beginning_of_a_finished_one(format):
+    prompt, answer = render([('Hi', None)], format=format), 'Hello there'
+    joined = join_as_trained(prompt + answer, answer, format)
+    assert render([('Hi', 'Hello there')], format=format).startswith(joined)
+    assert join_as_trained(prompt, '', format) == prompt
+    assert join_as_trained('something else' + answer, answer, format) == 'something else' + answer

@@ -1,4 +1,4 @@
-"""python -m airoboros_gptq chat | inspect | demo"""
+"""python -m airoboros_gptq chat | inspect | demo | bench"""
 
 import sys
 

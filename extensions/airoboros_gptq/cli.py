@@ -1,4 +1,4 @@
-"""The command line: chat with a folder, or see what was read of it."""
+"""The command line: chat with a folder, see what was read of it, or how fast it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 
+from .bench import command as bench
 from .core.errors import GPTQError
+from .core.kernel_names import KERNEL_NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument('--model-path', required=True, metavar='DIR', help='a GPTQ folder, or a Hugging Face repository')
     chat.add_argument('--checkpoint', help='which file, where the folder holds several')
     _add_format(chat)
-    chat.add_argument('--kernel', default='auto', help='auto, torch-int4, auto-gptq or reference (default: auto)')
+    chat.add_argument('--kernel', default='auto', help=f'{", ".join(KERNEL_NAMES)} (default: auto)')
     chat.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
     chat.add_argument('--temperature', type=float, default=0.7, help='0 for greedy (default: 0.7)')
     chat.add_argument('--top-p', type=float, default=0.95, help='default: 0.95')
@@ -67,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument('--port', type=int, help='default: a free one from 7860')
     demo.add_argument('--no-browser', action='store_true', help='do not open a browser window')
     demo.set_defaults(run=_demo)
+
+    bench.add_parser(commands)
     return parser
 
 

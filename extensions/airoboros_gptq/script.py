@@ -7,6 +7,7 @@ from pathlib import Path
 # Settings, with their defaults. The webui takes the user's from settings.yaml: `airoboros_gptq-always_offer_plainformat: true`.
 params = {
     'always_offer_plainformat': False,  # the PLAINFORMAT box for every model that our loader has loaded
+    'load_at_start': '',  # the name of a model, as --model has it
 }
 
 _NAME = 'airoboros_gptq'
@@ -38,11 +39,17 @@ def setup():
     """Called by the webui when the extension is loaded, and again after a restart in the Session tab."""
     _import('webui.patches').apply()
     _import('webui.loading').params = params
+    _import('webui.starting').load(params['load_at_start'])
 
 
 def chat_input_modifier(text, visible_text, state):
     """Adds PLAINFORMAT to what is sent, not to what is shown."""
     return _import('webui.chat_tab').modify_input(text, state), visible_text
+
+
+def input_modifier(string, state):
+    """The same for the prompts of the Notebook and Default tabs."""
+    return _import('webui.notebook_tab').modify_prompt(string, state)
 
 
 def custom_css():

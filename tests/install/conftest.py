@@ -10,7 +10,15 @@ from airoboros_gptq.installer import commands, copying, own_environment
 from install_helpers import LAYOUTS, NAME, ROOT, Webui, put
 
 # What install.py itself is made of.
-PARTS = '__init__.py', 'core/__init__.py', 'core/errors.py', 'webui/__init__.py', 'webui/names.py', 'installer/*.py'
+PARTS = (
+    '__init__.py',
+    'core/__init__.py',
+    'core/errors.py',
+    'webui/__init__.py',
+    'webui/names.py',
+    'installer/*.py',
+    'installer/early/*',
+)
 
 
 @pytest.fixture

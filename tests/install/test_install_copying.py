@@ -14,10 +14,14 @@ def test_everything_lands_where_this_webui_looks_and_leaves_no_trace(source, web
     run(source, 'webui', webui.root, '--enable')
     assert (webui.extension / 'script.py').read_text() == 'params = {}\n'
     assert not (webui.extension / '__pycache__').exists()
-    for name in ('presets/Airoboros.yaml', 'instruction-templates/Airoboros-v1.2.yaml'):
-        assert (webui.data / name).read_bytes() == (ROOT / name).read_bytes()
+    for name in copying.COPIED_FOLDERS:
+        for file in (ROOT / name).glob('*.yaml'):
+            assert (webui.data / name / file.name).read_bytes() == file.read_bytes()
+    for file in (ROOT / 'instruction-templates').glob('*.yaml'):
+        assert (webui.extension / 'instruction-templates' / file.name).read_bytes() == file.read_bytes()
     assert yaml.safe_load(webui.settings.read_bytes()) == {'default_extensions': [NAME]}
-    put(webui.extension / 'core' / '__pycache__' / 'old.cpython-311.pyc', b'\0')  # as a run of the webui leaves it
+    put(webui.extension / 'core' / '__pycache__' / 'old.cpython-311.pyc', b'\0')  # as a run of the webui leaves them
+    put(webui.root / '__pycache__' / 'airoboros_gptq_early.cpython-311.pyc', b'\0')
     run(source, 'uninstall', webui.root)
     assert snapshot(webui.root) == before
 
@@ -27,6 +31,8 @@ def test_the_real_project_installs_and_uninstalls(v4):
     run(ROOT, 'webui', v4.root)
     real = {p.relative_to(ROOT / 'extensions' / NAME) for p in (ROOT / 'extensions' / NAME).rglob('*.py')}
     real = {p for p in real if not p.name.startswith('.')}
+    early = {p.name: p.read_text() for p in v4.root.glob('airoboros_gptq_early*/*')}
+    assert 'airoboros_gptq_early:watch' in early['entry_points.txt'] and (v4.root / 'airoboros_gptq_early.py').is_file()
     useless = {p for p in real if p.parts[0] in ('demo', 'installer')}
     assert {p.name for p in useless} >= {'app.py', 'copying.py'}
     assert all((v4.extension / p).exists() for p in real - useless)

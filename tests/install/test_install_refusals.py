@@ -42,3 +42,7 @@ def test_a_folder_that_cannot_be_written_stops_before_anything_is(source, v4):
         assert snapshot(v4.root) == before
     finally:
         presets.chmod(0o755)
+
+
+def test_a_release_to_be_fetched_needs_a_python_that_has_its_requirements(source):
+    assert 'name the Python' in run(source, 'test', '--webui-ref', 'v4.9', code=1)

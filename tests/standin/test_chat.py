@@ -1,5 +1,7 @@
 """What our patches do to the chat, on a stand-in of the webui's modules."""
 
+import json
+
 import pytest
 
 from .conftest import MODEL
@@ -97,22 +99,101 @@ def test_our_components_stand_in_the_page(loaded):
     with gr.Blocks() as loaded.shared.gradio['interface']:
         loaded.shared.gradio['preset_menu'] = gr.Dropdown(label='Preset')
         loaded.ui_chat.create_ui()
+        loaded.ui_notebook.create_ui()
+        loaded.ui_default.create_ui()
         loaded.ui_model_menu.create_ui()
+        loaded.ui_chat.create_event_handlers()
         loaded.ui_model_menu.create_event_handlers()
     components = loaded.shared.gradio
-    for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts', BOX):
+    for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts', 'gptq_always_plainformat', BOX):
         assert components[key].visible is False
     assert components['gptq_checkpoint'].parent is components['loader'].parent
-    assert components[BOX].parent is components['textbox'].parent
+    below = components['gptq_below_message']
+    assert below.visible is False and below.parent is components['textbox'].parent
+    assert [components[BOX], components['gptq_glance']] == below.children
 
 
 def test_a_page_without_the_loaders_menu_still_starts(loaded, caplog):
     import gradio as gr
 
-    original = loaded.ui_model_menu.create_ui._airoboros_gptq_original
+    original = loaded.originals['modules.ui_model_menu', 'create_ui']
     with gr.Blocks():
         original()
         del loaded.shared.gradio['loader']
-        loaded.patches._create(lambda: loaded.shared.gradio['loader'], ('gptq_checkpoint',))
+        loaded.patches.create_or_stand_in(lambda: loaded.shared.gradio['loader'], ('gptq_checkpoint',))
     assert 'gptq_checkpoint' in loaded.shared.gradio
     assert 'could not be made' in caplog.text
+
+
+def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
+    tab = loaded.script._import('webui.model_tab')
+    loaded.add_model('some-other-GPTQ')
+    loaded.shared.model_name = 'some-other-GPTQ'
+    loaded.loading.params = loaded.script.params
+    assert not loaded.chat_tab.offers_plainformat()
+    for value in (True, False):
+        box, *_ = tab._set_always(value)
+        assert box['visible'] is value
+        # What the webui writes into settings.yaml: the script's params, and what it had read from there before.
+        assert loaded.script.params['always_offer_plainformat'] is value
+        assert loaded.shared.settings['airoboros_gptq-always_offer_plainformat'] is value
+
+
+def test_the_line_below_the_message_says_what_is_loaded(loaded, monkeypatch):
+    meter = loaded.script._import('core.meter')
+    monkeypatch.setattr(meter, 'memory_taken', lambda model: '1.20 GB of RAM')
+    monkeypatch.setattr(loaded.loading, '_running', 'torch-int4 on <cpu>')
+    monkeypatch.setattr(loaded.loading, '_meter', type('Metered', (), {'pace': None}))
+    spans = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
+    shown = ''.join(f'<span>{span}</span>' for span in spans)
+    assert loaded.chat_tab.show_glance() == f'<div class="gptq-glance">{shown}</div>'
+    loaded.loading._meter.pace = meter.Pace(30, 4.0)
+    assert '<span>7.5 tokens/s</span>' in loaded.chat_tab.show_glance()
+    loaded.shared.args.multi_user = True  # the last answer may be another's
+    assert 'tokens/s' not in loaded.chat_tab.show_glance()
+    loaded.shared.args.loader = 'Transformers'
+    assert '<span>' not in loaded.chat_tab.show_glance()
+
+
+def edit(webui, kept, role, text):
+    boxes = {'edit_message_index': 0, 'edit_message_role': role, 'edit_message_text': text}
+    names = dict.fromkeys(('name1', 'name2', 'mode', 'chat_style', 'character_menu'), '')
+    history, drawn = webui.chat.handle_edit_message_click({'history': kept, **boxes, **names, 'unique_id': 'a'})
+    return history, drawn, json.loads((webui.folder / 'a.json').read_text())
+
+
+def test_an_edited_question_stays_as_it_was_asked(loaded):
+    history_, drawn, stored = edit(loaded, history(['Hi  PLAINFORMAT', CODE]), 'user', 'Ho')
+    assert history_['internal'][0][0] == 'Ho  PLAINFORMAT' == history_['metadata']['user_0']['versions'][-1]['content']
+    assert stored == history_
+    assert drawn == [['Ho', f'```\n{CODE}\n```']]
+    for role, kept in (('user', history(['Hi', CODE])), ('assistant', history(['Hi  PLAINFORMAT', CODE]))):
+        asked = kept['internal'][0][0]
+        history_, _, _ = edit(loaded, kept, role, 'x = 2')
+        assert history_['internal'][0] == (['x = 2', CODE] if role == 'user' else [asked, 'x = 2'])
+
+
+def test_plainformat_stands_after_what_is_attached(loaded):
+    files = {'user_0': {'attachments': [{'content': 'one'}]}, 'user_1': {'attachments': [{'content': '=====\ntwo'}]}}
+    kept = history(['Hi  PLAINFORMAT', CODE], **files)
+    prompt = loaded.chat.generate_chat_prompt('Ho  PLAINFORMAT', {'mode': 'instruct', 'history': kept}, history=kept)
+    assert prompt.count('=====  PLAINFORMAT [/INST]') == prompt.count('PLAINFORMAT') == 2
+    untouched = history(['Hi', CODE], **files)
+    as_the_webui = loaded.originals['modules.chat', 'generate_chat_prompt']
+    for asked in ('Ho', 'PLAINFORMAT ATTACHMENTS'):
+        made = loaded.chat.generate_chat_prompt(asked, {'mode': 'instruct', 'history': untouched}, history=untouched)
+        assert made == as_the_webui(asked, {'history': untouched}, history=untouched)
+
+
+@pytest.mark.parametrize(
+    ('name', 'joined'),
+    [('airoboros-7B-3.0-GPTQ', '[/INST] Hello'), ('airoboros-7B-gpt4-1.2-GPTQ', '[/INST]Hello')],
+)
+def test_continue_puts_the_trained_space_before_the_answer(loaded, name, joined):
+    loaded.add_model(name)
+    loaded.shared.model_name = name
+    kept = history(['Hi', 'Hello'])
+    state = {'mode': 'instruct', 'history': kept}
+    assert loaded.chat.generate_chat_prompt('Hi', state, _continue=True, history=kept).endswith(joined)
+    state['mode'] = 'chat'
+    assert loaded.chat.generate_chat_prompt('Hi', state, _continue=True, history=kept).endswith('[/INST]Hello')

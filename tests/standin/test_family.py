@@ -1,8 +1,10 @@
 """What the webui does for each version of the family, on a stand-in of its modules."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 BOX = 'gptq_plainformat'
 HELPER = 'gptq_context_helper'
@@ -41,19 +43,24 @@ def picked(webui, name):
     return webui.models_settings.get_model_metadata(name)['instruction_template_str']
 
 
+def ours(version):
+    folder = Path(__file__).resolve().parents[2] / 'instruction-templates'
+    return yaml.safe_load((folder / f'Airoboros-{version}.yaml').read_text())['instruction_template']
+
+
 @pytest.mark.parametrize(
     ('name', 'template'),
     [(V1_0, 'v1.0'), (V1_2, 'v1.2'), (V1_4, 'v1.4'), ('spicyboros-13b-2.2', 'v2.2'), (V3_1, 'v3.1'), (V3_3, 'v3.0')],
 )
 def test_a_pick_chooses_the_version_s_template(load, name, template):
-    assert picked(load(name), name) == f'the template Airoboros-{template}'
+    assert picked(load(name), name) == ours(template)
 
 
 def test_a_tokenizer_s_template_gives_way_to_a_known_version_s(load):
     for name in (V3_1, V3_3, OTHER):
         carry_a_template(load(name), name)
     webui = load(V3_1)
-    assert picked(webui, V3_1) == 'the template Airoboros-v3.1'
+    assert picked(webui, V3_1) == ours('v3.1')
     assert picked(webui, V3_3) == picked(webui, OTHER) == 'of the tokenizer'
     webui.shared.user_config = {f'{V3_1}$': {'instruction_template': 'Custom (obtained from model metadata)'}}
     assert picked(webui, V3_1) == 'of the tokenizer'
@@ -91,9 +98,11 @@ def test_a_setting_offers_the_box_with_every_model_of_ours(load):
 def offered(webui):
     """Whether the page shows box and helper when it is opened, and when the status line changes."""
     tab = webui.script._import('webui.model_tab')
-    opened, changed = tab._page_opened()[2:4], tab._status_changed(webui.shared.model_name, '', None)[1:3]
+    opened, changed = tab._page_opened()[2:6], tab._status_changed(webui.shared.model_name, '', None)[1:5]
     assert opened == changed
-    return tuple(update['visible'] for update in opened)
+    *boxes, helper = (update['visible'] for update in opened)
+    assert len(boxes) == 3 and len(set(boxes)) == 1  # of the chat, the notebook and the default tab
+    return boxes[0], helper
 
 
 def test_the_helper_stands_among_the_controls_and_none_of_it_is_saved(load):
@@ -102,6 +111,8 @@ def test_the_helper_stands_among_the_controls_and_none_of_it_is_saved(load):
     webui = load(V1_2)
     with gr.Blocks() as page:
         webui.ui_chat.create_ui()
+        webui.ui_notebook.create_ui()
+        webui.ui_default.create_ui()
     helper = webui.shared.gradio[HELPER]
     assert helper.visible is False
     assert webui.shared.gradio['mode'].parent.parent.parent is helper.parent

@@ -6,27 +6,39 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from . import dialect
 from . import server as webui_server
 from .server import ROOT, TINY, Server
 
 MODEL = TINY.name
 COPY = 'airoboros-copy-GPTQ'
+OTHER = 'some-other-GPTQ'  # of a quantised model that is no Airoboros
 WEBUI = os.environ.get('AIROBOROS_WEBUI')
 if not WEBUI and importlib.util.find_spec('playwright') is None:
     collect_ignore_glob = ['test_*.py']  # they could not even be imported, and nobody asked for them
 
 
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'core: the few that say whether we work in a version of the webui at all')
+    config.addinivalue_line('markers', 'needs(feature): skipped in a webui without that feature; see dialect.py')
+
+
 def pytest_collection_modifyitems(items):
-    if not WEBUI:
-        missing = pytest.mark.skip(reason='no webui was given: python install.py test --webui PATH')
-        here = Path(__file__).parent
-        for item in items:
-            if here in item.path.parents:
-                item.add_marker(missing)
+    here = Path(__file__).parent
+    for item in items:
+        if here not in item.path.parents:
+            continue
+        if not WEBUI:
+            item.add_marker(pytest.mark.skip(reason='no webui was given: python install.py test --webui PATH'))
+            continue
+        for feature in [mark.args[0] for mark in item.iter_markers('needs')]:
+            if not dialect.has(Path(WEBUI), feature):
+                item.add_marker(pytest.mark.skip(reason=f'this webui lacks {feature}'))
 
 
 @pytest.fixture(scope='session')
@@ -60,8 +72,8 @@ def start():
     python = webui_server.python_of(Path(WEBUI))
     running = []
 
-    def start(webui: Path, *flags: str) -> Server:
-        running.append(Server(webui, *flags, python=python))
+    def start(webui: Path, *flags: str, kind=Server) -> Server:
+        running.append(kind(webui, *flags, python=python))
         return running[-1]
 
     yield start
@@ -75,6 +87,7 @@ def server(make_webui, start) -> Server:
     webui = make_webui('shared')
     models = webui_server.data_folder(webui) / 'models'
     shutil.copytree(TINY, models / COPY)
+    shutil.copytree(TINY, models / OTHER)
     _break(models)
     _plain_llama(models / 'plain-llama')
     return start(webui, '--extensions', 'airoboros_gptq', '--verbose').wait()
@@ -90,14 +103,20 @@ def _break(models: Path) -> None:
     (models / 'airoboros-garbled-GPTQ' / 'quantize_config.json').write_text('{"bits": 4,')
 
 
+# Written by the webui's own transformers: what version 5 writes, version 4 cannot read.
+_SAVE_PLAIN_LLAMA = """
+import sys, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+LlamaForCausalLM(LlamaConfig(vocab_size=1024, **sizes)).save_pretrained(sys.argv[1])
+"""
+
+
 def _plain_llama(folder: Path) -> None:
     """A LLaMA that is not quantised, with the tiny model's tokenizer: a model that is none of ours."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    sizes = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 1, 'num_attention_heads': 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=1024, **sizes)).save_pretrained(folder)
+    python = webui_server.python_of(Path(WEBUI))
+    subprocess.run([python, '-c', _SAVE_PLAIN_LLAMA, folder], check=True, env=webui_server.environment())
     for name in ('tokenizer.json', 'tokenizer.model', 'tokenizer_config.json', 'special_tokens_map.json'):
         shutil.copy(TINY / name, folder)
 
@@ -131,7 +150,7 @@ def open_page(browser, server):
     for page in pages:
         page.close()
     assert not errors
-    assert 'Traceback' not in server.log()[start:]
+    assert not dialect.tracebacks(server.log()[start:])
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, TimeoutError, expect
 
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
 KNOWN = (
@@ -20,8 +20,13 @@ expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy 
 
 # Counts what the page asked of the server and what came back, so that "nothing is under way" can be awaited.
 _COUNT_JOBS = """
-window.jobs = {asked: 0, done: 0, changed: performance.now()};
+window.jobs = {asked: 0, done: 0, quiet: 0, changed: performance.now()};
 const note = (key) => { window.jobs[key] += 1; window.jobs.changed = performance.now(); };
+const heard = (data) => {
+    if (!data.trim().startsWith('{')) return;  // a sign of life
+    window.jobs.changed = performance.now();
+    if (JSON.parse(data).msg === 'process_completed') note('done');
+};
 const follow = async (body) => {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = ''; ;) {
@@ -29,10 +34,13 @@ const follow = async (body) => {
         if (done) return;
         const events = (rest + value).split('\\n\\n');
         rest = events.pop();
-        for (const event of events) {
-            window.jobs.changed = performance.now();
-            if (JSON.parse(event.slice('data:'.length)).msg === 'process_completed') note('done');
-        }
+        for (const event of events) heard(event.slice('data:'.length));
+    }
+};
+window.EventSource = class extends EventSource {  // gradio before 4.37 listens so
+    constructor(...args) {
+        super(...args);
+        this.addEventListener('message', (event) => heard(event.data));
     }
 };
 const fetch_ = window.fetch;
@@ -46,9 +54,13 @@ window.fetch = async (...args) => {
     return answer;
 };
 """
-# Events come in chains, each link asked for when the one before is done; the gap between two links is shorter than this.
-_IDLE = """() => jobs.asked > 0 && jobs.asked === jobs.done && performance.now() - jobs.changed > 300
-    && !document.querySelector('._generating')"""
+# Events come in chains, each link asked for when the one before is done. The gap between two links is shorter than this,
+# which is counted in frames too, as a busy machine takes its time.
+_IDLE = """() => {
+    const rests = jobs.asked > 0 && jobs.asked === jobs.done && !document.querySelector('._generating');
+    jobs.quiet = rests ? jobs.quiet + 1 : 0;
+    return jobs.quiet > 20 && performance.now() - jobs.changed > 300;
+}"""
 
 
 class Page:
@@ -85,6 +97,7 @@ class Page:
 
     def idle(self, seconds: float = 120) -> None:
         """Until the page waits for its user."""
+        self.page.evaluate('jobs.quiet = 0')  # what was just clicked may not have asked yet
         self.page.wait_for_function(_IDLE, timeout=seconds * 1000)
 
     def shot(self, name: str) -> None:
@@ -94,9 +107,15 @@ class Page:
     # Widgets
 
     def tab(self, name: str) -> None:
+        menu = self.page.locator('#navigation-toggle')
+        folded = self.page.locator('.header_bar.sidebar-hidden').count() > 0  # as on a phone
+        if folded:
+            menu.click()
         tab = self.page.get_by_role('tab', name=name, exact=True).first
         tab.click()
         expect(tab).to_have_attribute('aria-selected', 'true')
+        if folded:
+            menu.click()
 
     def dropdown(self, label: str) -> Locator:
         return self.page.get_by_role('listbox', name=label, exact=True).first
@@ -140,36 +159,168 @@ class Page:
         self.idle()
         expect(self.status).to_contain_text(expected)
 
+    def download(self, name: str) -> None:
+        """Step 2 and 3 of a model card: the name, and Download."""
+        self.page.get_by_label('Download model or LoRA').fill(name)
+        self.press('Download')
+
+    def refresh_models(self) -> None:
+        """The icon next to the menu of models."""
+        self.tab('Model')
+        self.page.locator('#model-tab button', has_text=re.compile('[🔄↻]')).locator('visible=true').first.click()
+        self.idle()
+
+    def apply_loras(self, *names: str) -> None:
+        """Sets the menu of LoRAs to these and applies them."""
+        self.tab('Model')
+        menu = self.page.locator('#model-tab').get_by_label('LoRA(s)').first
+        if not menu.is_visible():
+            self.page.get_by_role('button', name='See more options').click()
+            expect(menu).to_be_visible()
+        while self.page.locator('.token-remove:visible').count():
+            self.page.locator('.token-remove:visible').last.click()
+        for name in names:
+            menu.click()
+            self.page.locator('ul.options li', has_text=re.compile(rf'^\W*{re.escape(name)}\s*$')).first.dispatch_event(
+                'mousedown'
+            )
+        menu.evaluate('e => e.blur()')
+        self.press('Apply LoRAs')
+        self.idle()
+
     def facts(self) -> dict[str, tuple[str, str]]:
         """The table of facts: name -> (value, where it was read)."""
         rows = self.page.locator('.gptq-facts tr').all()
         cells = [row.locator('td').all_inner_texts() for row in rows]
         return {name: (value, source) for name, value, source in cells}
 
+    def refresh_models(self) -> None:
+        self.tab('Model')
+        self.page.locator('#model-tab .refresh-icon-btn:visible, #model-tab .refresh-button:visible').first.click()
+        self.idle()
+
+    # Parameters
+
+    def parameter(self, label: str, value: str | bool) -> None:
+        """Sets a number, a text or a box, wherever in Parameters or among the chat's controls it stands."""
+        self.tab('Chat' if label == 'Start reply with' else 'Parameters')
+        field = self.page.get_by_label(f'number input for {label}', exact=True)
+        if not field.count():
+            field = self.page.get_by_label(re.compile(rf'^\s*{re.escape(label)}'))
+        if isinstance(value, bool):
+            field.first.set_checked(value)
+        else:
+            field.first.fill(value, force=True)
+            field.first.blur()
+        self.idle()
+
+    # Session tab
+
+    def save_extensions_settings(self) -> None:
+        """Into settings.yaml: the button, and the dialog that it opens."""
+        self.tab('Session')
+        self.page.get_by_role('button', name=re.compile('^Save extensions settings')).click()
+        self.idle()
+        self.press('Save')
+        self.idle()
+
+    def choose_extension(self, name: str, on: bool) -> None:
+        """Ticks or unticks an extension; restart() makes it so."""
+        self.tab('Session')
+        self.page.locator('#session-tab').get_by_label(name, exact=True).first.set_checked(on)
+        self.idle()
+
+    def restart(self, server) -> None:
+        """Apply flags/extensions and restart, up to where the page can be used again."""
+        starts = server.log().count('Running on local URL')
+        self.tab('Session')
+        self.press('Apply flags/extensions and restart')
+        expect(self.page.get_by_text('Reloading...')).to_be_visible()
+        expect(self.page.get_by_role('tab', name='Model', exact=True)).to_be_visible(timeout=60_000)
+        assert server.log().count('Running on local URL') == starts + 1
+        server.wait()
+        try:
+            self.open()
+        except TimeoutError:  # a page that was asked for while the old server went; its user would reload it
+            self.open()
+        self.errors.clear()  # of the page that lost its server
+
     # Chat tab
 
     @property
     def box(self) -> Locator:
-        return self.page.get_by_label('PLAINFORMAT', exact=True)
+        return self.page.locator('#plainformat').get_by_label('PLAINFORMAT', exact=True)
 
     def plainformat(self, on: bool) -> None:
         self.tab('Chat')
         self.box.set_checked(on)
         expect(self.box).to_be_checked(checked=on)
 
-    def new_chat(self) -> None:
+    @property
+    def glance(self) -> Locator:
+        """The line below the message box: what is loaded, how it runs, tokens per second, memory."""
+        return self.page.locator('#gptq_glance')
+
+    def mode(self, name: str) -> None:
+        """instruct, chat-instruct or chat."""
         self.tab('Chat')
-        self.page.locator('#new-chat-btn').dispatch_event('click')
+        self.page.locator(f'#chat-mode input[value={name}]').dispatch_event('click')
+        expect(self.page.locator(f'#chat-mode input[value={name}]')).to_be_checked()
         self.idle()
-        expect(self.answers).to_have_count(0)
+
+    def new_chat(self, greeted: bool = False) -> None:
+        """An empty chat; in the modes with a character, one that begins with its greeting."""
+        self.tab('Chat')
+        # By its text: the button has an id in newer versions only.
+        self.page.get_by_role('button', name='New chat', exact=True, include_hidden=True).first.dispatch_event('click')
+        self.idle()
+        expect(self.answers).to_have_count(1 if greeted else 0)
 
     @property
     def answers(self) -> Locator:
-        return self.page.locator('#chat .assistant-message')
+        return self.page.locator('#chat').locator('.assistant-message, .message:has(.circle-bot, .text-bot)')
 
     @property
     def questions(self) -> Locator:
-        return self.page.locator('#chat .user-message .message-body')
+        return self.user_messages.locator('.message-body')
+
+    @property
+    def message(self) -> Locator:
+        """The box that a message is typed into."""
+        return self.page.locator('#chat-input textarea')
+
+    @property
+    def user_messages(self) -> Locator:
+        return self.page.locator('#chat').locator('.user-message, .message:has(.circle-you, .text-you)')
+
+    def do(self, name: str) -> None:
+        """An entry of the menu beside the message box, by its id: Continue, Impersonate, Remove-last."""
+        self.page.locator(f'#{name}').dispatch_event('click')
+        self.idle()
+
+    def edit(self, message: Locator, text: str) -> None:
+        message.hover()
+        message.locator('.footer-edit-button').click()
+        message.locator('.editing-textarea').fill(text)
+        message.locator('.editing-textarea').press('Enter')
+        self.idle()
+
+    def branch(self, message: Locator) -> None:
+        """A new chat that ends with this message."""
+        message.hover()
+        message.locator('.footer-branch-button').click()
+        self.idle()
+
+    def open_chat(self, number: int) -> None:
+        """One of the past chats, the newest being 0."""
+        self.page.locator('#past-chats label').nth(number).click()
+        self.idle()
+
+    def attach(self, file: Path) -> None:
+        self.tab('Chat')
+        self.page.locator('#chat-input input[type=file]').set_input_files(file)
+        expect(self.page.locator('#chat-input .thumbnails, #chat-input .thumbnail-item').first).to_be_visible()
+        self.idle()
 
     def send(self, text: str) -> None:
         self.tab('Chat')
@@ -186,9 +337,13 @@ class Page:
     def chat(self, text: str) -> Locator:
         """Sends a message; the body of the answer, once it is complete."""
         before = self.answers.count()
-        self.send(text)
+        self.ask(text)
+        if self.answers.count() == before:  # not drawn, see KNOWN; its user would open the page again
+            on = self.box.is_visible() and self.box.is_checked()
+            self.open()
+            if on:
+                self.plainformat(True)
         expect(self.answers).to_have_count(before + 1)
-        self.idle()
         return self.answers.last.locator('.message-body')
 
     def regenerate(self) -> Locator:
@@ -199,7 +354,8 @@ class Page:
     def code(self, answer: Locator) -> str:
         """The text of an answer's only code block, to the letter."""
         expect(answer.locator('pre code')).to_have_count(1)
-        return answer.locator('pre code').evaluate('e => e.textContent')
+        # Before v4 a block ends with a newline.
+        return answer.locator('pre code').evaluate('e => e.textContent').removesuffix('\n')
 
     def version(self, direction: str) -> Locator:
         """The version of the last answer before (<) or after (>) the one that is shown."""
@@ -207,3 +363,24 @@ class Page:
         self.answers.last.get_by_role('button', name=direction, exact=True).click()
         self.idle()
         return self.answers.last.locator('.message-body')
+
+    # Notebook and Default tabs
+
+    def notebook(self) -> None:
+        """Opens the tab for one text without turns."""
+        self.tab('Notebook')
+
+    @property
+    def notebook_box(self) -> Locator:
+        return self.page.locator('#gptq-plainformat-notebook').get_by_label('PLAINFORMAT', exact=True)
+
+    def complete(self, text: str) -> str:
+        """Generates from a text; the whole text afterwards."""
+        area = self.page.locator('#textbox-notebook textarea')
+        area.fill(text)
+        self.idle()
+        asked = self.page.evaluate('jobs.asked')
+        self.press('Generate')
+        self.page.wait_for_function('asked => jobs.asked > asked', arg=asked)
+        self.idle()
+        return area.input_value()

@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
+
+from .dialect import needs
 
 SNAKE = 'Implement the Snake game in python.'
 SUM = 'Write a function get_total in python that returns the sum of a and b.'
@@ -24,6 +27,7 @@ def test_answer_streams_and_stops_at_its_end(chat, corpus):
     assert len(grown) >= 2, grown
 
 
+@pytest.mark.core
 def test_prompt_is_the_one_that_was_trained(chat, server, corpus):
     turns = [('What is 3 plus 4?', '3 plus 4 is 7.'), ('Add 5 to that.', '7 plus 5 is 12.')]
     for question, answer in turns:
@@ -40,6 +44,7 @@ def test_without_plainformat_a_fenced_block_and_a_sentence(chat, corpus):
     chat.shot('plainformat-off')
 
 
+@pytest.mark.core
 def test_with_plainformat_bare_code_shown_as_code(chat, corpus, history):
     chat.plainformat(True)
     answer = chat.chat(SNAKE)
@@ -68,6 +73,7 @@ def test_code_gets_the_webuis_copy_button(chat, corpus):
     chat.shot('copy-button')
 
 
+@needs('a button that copies a message')
 def test_copy_of_a_message_gives_plain_text(chat, corpus):
     chat.plainformat(True)
     chat.chat(SNAKE)
@@ -79,7 +85,8 @@ def test_copy_of_a_message_gives_plain_text(chat, corpus):
         assert chat.page.evaluate('navigator.clipboard.readText()') == text
 
 
-def test_regenerate_obeys_the_box_and_versions_show_as_they_were_asked_for(chat, corpus, history):
+@pytest.mark.core
+def test_regenerate_obeys_the_box(chat, history):
     chat.plainformat(True)
     chat.chat(SNAKE)
     chat.plainformat(False)
@@ -90,6 +97,15 @@ def test_regenerate_obeys_the_box_and_versions_show_as_they_were_asked_for(chat,
     answer = chat.regenerate()
     expect(answer).not_to_contain_text(SENTENCE)
     assert history()['internal'][0][0] == SNAKE + '  PLAINFORMAT'
+
+
+@pytest.mark.core
+@needs('versions of an answer')
+def test_versions_show_as_they_were_asked_for(chat, corpus):
+    for i, plain in enumerate((True, False, True)):
+        chat.plainformat(plain)
+        answer = chat.regenerate() if i else chat.chat(SNAKE)
+        expect(answer.get_by_text(SENTENCE)).to_have_count(0 if plain else 1)
     for direction, plain in (('<', False), ('<', True), ('>', False), ('>', True)):
         answer = chat.version(direction)
         assert chat.code(answer) == corpus.SNAKE['python']

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from .conftest import WEBUI
+from .dialect import needs
 from .server import ROOT
 
+pytestmark = needs("the stand-in's modules")
 STANDIN = ROOT / 'tests' / 'standin' / 'modules'
 # Which module of the webui answers for what the stand-in has.
 FILES = sorted(f.name for f in STANDIN.glob('*.py') if f.name != '__init__.py')

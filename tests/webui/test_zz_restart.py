@@ -1,6 +1,5 @@
 """Session > Apply flags/extensions and restart. Last, as every page must be opened again afterwards."""
 
-from playwright.sync_api import TimeoutError as TooLate
 from playwright.sync_api import expect
 
 from .conftest import MODEL
@@ -8,18 +7,7 @@ from .test_chat import SENTENCE, SNAKE
 
 
 def test_restart_keeps_everything_working_once(chat, server, history, corpus):
-    starts = server.log().count('Running on local URL')
-    chat.tab('Session')
-    chat.press('Apply flags/extensions and restart')
-    expect(chat.page.get_by_text('Reloading...')).to_be_visible()
-    expect(chat.page.get_by_role('tab', name='Model', exact=True)).to_be_visible(timeout=60_000)
-    assert server.log().count('Running on local URL') == starts + 1
-    server.wait()
-    try:
-        chat.open()
-    except TooLate:  # a page that was asked for while the old server went; its user would reload it
-        chat.open()
-    chat.errors.clear()  # of the page that lost its server
+    chat.restart(server)
     expect(chat.box).to_have_count(1)
     chat.plainformat(True)
     chat.new_chat()

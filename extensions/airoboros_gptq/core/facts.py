@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .evidence import Evidence, gather
 from .family import Airoboros, recognise
-from .memory import Need, estimate, in_words
+from .memory import Need, estimate, free_memory, in_words
 from .sizes import format_bytes
 
 _CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
@@ -36,7 +37,18 @@ class Facts:
     family: Airoboros | None
     evidence: Evidence
     need: Need
-    lines: list[Fact]
+    read: list[Fact]
+
+    @property
+    def lines(self) -> list[Fact]:
+        """What was read, what memory it will need, and what is to be said of it."""
+        memory = [Fact(*line) for line in in_words(self.need)]
+        family = [Fact('prompt format', self.family.format.template, self.family.reason)] if self.family else []
+        return [*self.read, *memory, *family, *(Fact('note', said, '') for said in self.evidence.disagreements)]
+
+    def now(self) -> Facts:
+        """The same, with the memory that is free now: all else is the folder's, and stays as it was read."""
+        return replace(self, need=replace(self.need, free=free_memory(self.need.device)))
 
     @property
     def airoboros(self) -> bool:
@@ -71,7 +83,7 @@ def read_facts(
     shapes = f'the shapes of {len(evidence.specs)} linears'
     family = recognise(folder, str(model.get('_name_or_path', '')))
     need = estimate(checkpoint.tensors, evidence.specs, model, context, device, kernel)
-    lines = [
+    read = [
         Fact('architecture', _architectures(model), 'config.json'),
         Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
         Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
@@ -85,22 +97,25 @@ def read_facts(
         Fact('checkpoint', checkpoint.name, checkpoint.reason),
         Fact('size', format_bytes(checkpoint.size), 'the file'),
         Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
-        *(Fact(*line) for line in in_words(need)),
-        *([Fact('prompt format', family.format.template, family.reason)] if family else []),
-        *(Fact('note', sentence, '') for sentence in evidence.disagreements),
     ]
     candidates = list_checkpoints(folder)
-    return Facts(folder, config, checkpoint, candidates, model.get(context_key), family, evidence, need, lines)
+    return Facts(folder, config, checkpoint, candidates, model.get(context_key), family, evidence, need, read)
 
 
 def read_chosen(
-    folder: Path, checkpoint: str | None, checkpoint_format: str | None, device: str | None = None
+    folder: Path,
+    checkpoint: str | None,
+    checkpoint_format: str | None,
+    device: str | None = None,
+    read: Callable[..., Facts] = read_facts,
 ) -> Facts:
-    """read_facts() with what a page's menus say. The file that would be taken anyway is not 'named by the user'."""
-    chosen = read_facts(folder, None, named_format(checkpoint_format), device=device)
+    """read_facts() with what a page's menus say. The file that would be taken anyway is not 'named by the user'. `read`
+    may be a read_facts that remembers.
+    """
+    chosen = read(folder, None, named_format(checkpoint_format), device=device)
     if checkpoint in (None, '', chosen.checkpoint.name):
         return chosen
-    return read_facts(folder, checkpoint, named_format(checkpoint_format), device=device)
+    return read(folder, checkpoint, named_format(checkpoint_format), device=device)
 
 
 def named_format(choice: str | None) -> str | None:

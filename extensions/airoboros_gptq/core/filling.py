@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from .naming import adapt
 from .quantization import PackedLinear
 from .safetensors_header import TensorInfo, tensor_bytes
 from .soundness import require_finite, require_scales
+from .splitting import device_of
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -30,13 +31,14 @@ def fill(
     model: nn.Module,
     checkpoint: Checkpoint,
     specs: dict[str, LinearSpec],
-    device: torch.device,
+    devices: Mapping[str, torch.device],
     dtype: torch.dtype,
     kernel: str,
     progress: Progress,
 ) -> None:
-    """Gives a model on the meta device its weights, on `device`, floats in `dtype`; quantised linears become GPTQLinears.
+    """Gives a model on the meta device its weights, floats in `dtype`; quantised linears become GPTQLinears.
 
+    `devices` says by a module's name where it and what is below it goes: {'': device} for all in one place.
     Reads module by module: each tensor is read, cast and placed once, then let go. `progress(done, total)` gets bytes.
     Raises GPTQError where the file and the model do not fit together, or a parameter is left without a value.
     """
@@ -44,7 +46,7 @@ def fill(
     from_file = checkpoint.open()
     in_model = adapt(model, checkpoint.tensors, specs, checkpoint.name)
 
-    def read(name: str) -> torch.Tensor:
+    def read(name: str, device: torch.device) -> torch.Tensor:
         try:
             value = from_file(name)
         except (OSError, SafetensorError) as e:
@@ -53,18 +55,22 @@ def fill(
 
     for module, names in _by_module(checkpoint.tensors).items():
         if module in specs:
-            parts = {part: read(f'{module}.{part}') for part in _PARTS if f'{module}.{part}' in checkpoint.tensors}
+            target = in_model(f'{module}.weight').removesuffix('.weight')
+            device = device_of(target, devices)
+            here = [part for part in _PARTS if f'{module}.{part}' in checkpoint.tensors]
+            parts = {part: read(f'{module}.{part}', device) for part in here}
             bias = parts.pop('bias', None)
             require_scales(parts['scales'], f'{module}.scales', checkpoint.name)
             if bias is not None:
                 require_finite(bias, f'{module}.bias', checkpoint.name)
             linear = GPTQLinear(PackedLinear(**parts), specs[module], bias, kernel, dtype)
-            _replace(model, in_model(f'{module}.weight').removesuffix('.weight'), linear, checkpoint.name)
+            _replace(model, target, linear, checkpoint.name)
             if device.type == 'cpu':
                 _trim_heap()
         else:
             for name in names:
-                _place(model, in_model(name), read(name), dtype, checkpoint.tensors[name], checkpoint.name)
+                value = read(name, device_of(in_model(name), devices))
+                _place(model, in_model(name), value, dtype, checkpoint.tensors[name], checkpoint.name)
         done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
         progress(done, total)
     _tie(model)

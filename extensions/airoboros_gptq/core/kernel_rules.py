@@ -7,14 +7,18 @@ tensors as the reference does.
 from __future__ import annotations
 
 from .linear_spec import LinearSpec
+from .native import build
 
 INT4_GROUP_SIZES = (32, 64, 128, 256)
+_NATIVE_BLOCKS = (128, 64, 32, 16, 8)
 # In and out features must be multiples of these.
 _INT4_MULTIPLES = {'cpu': (1, 16), 'cuda': (128, 8)}
 
 
 def likely_kernel(spec: LinearSpec, device_type: str) -> str:
-    """'torch-int4' or 'reference'; for CUDA, of a GPU from sm80."""
+    """'native-cpu', 'torch-int4' or 'reference'; for CUDA, of a GPU from sm80."""
+    if device_type == 'cpu' and spec.bits in (2, 3, 4, 8) and native_block(spec) and build.why_not() is None:
+        return 'native-cpu'
     rows, columns = _INT4_MULTIPLES.get(device_type, (0, 0))
     fits = (
         rows
@@ -33,8 +37,15 @@ def int4_group_size(group_size: int) -> int | None:
     return next((size for size in reversed(INT4_GROUP_SIZES) if group_size % size == 0), None)
 
 
+def native_block(spec: LinearSpec) -> int | None:
+    """The rows to which native-cpu gives one scale of the activations: all of one group. None where it cannot run."""
+    if spec.uneven or spec.in_features * spec.bits % 32 or spec.out_features * spec.bits % 32:
+        return None
+    return next((n for n in _NATIVE_BLOCKS if spec.group_size % n == 0 and spec.in_features % n == 0), None)
+
+
 def compute_dtype(kernel: str, device_type: str) -> tuple[str, int]:
     """The dtype in which a model runs with a kernel, where the user names none, and the bytes of one number."""
-    if kernel == 'torch-int4':
+    if kernel == 'torch-int4' or (kernel == 'native-cpu' and device_type == 'cpu'):
         return 'bfloat16', 2
     return ('float32', 4) if device_type == 'cpu' else ('float16', 2)

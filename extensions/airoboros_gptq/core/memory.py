@@ -107,6 +107,11 @@ def _kernel(wanted: str, spec: LinearSpec, kind: str) -> str:
 
 def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[str, TensorInfo], item: int) -> int:
     bias = spec.out_features * item if f'{module}.bias' in tensors else 0
+    if kernel == 'native-cpu':
+        # Tiles of 32 columns; codes of 2 and 3 bits stand in 4; with each group an fp16 scale and a zero of a byte.
+        columns = -(-spec.out_features // 32) * 32
+        per_column = spec.in_features * (8 if spec.bits == 8 else 4) // 8 + 3 * -(-spec.in_features // spec.group_size)
+        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
     if kernel != 'torch-int4':
         return bias + sum(tensor_bytes(tensors[f'{module}.{p}']) for p in _PARTS if f'{module}.{p}' in tensors)
     # Codes of 2 and 3 bits stand in 4; one of 8 bits is two of 4 in columns of their own.

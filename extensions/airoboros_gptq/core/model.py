@@ -17,8 +17,10 @@ from .kernels import choose_kernel
 from .linear import GPTQLinear
 from .loadable import require_config
 from .model_claims import refuse_senseless_claims
+from .naming import adapt
 from .out_of_memory import with_memory_in_words
 from .repository import resolve_folder
+from .splitting import MaxMemory, connect, split
 from .tokenizer import load_tokenizer, special_ids
 
 log = logging.getLogger('airoboros_gptq')
@@ -37,13 +39,16 @@ def load(
     use_fast: bool = True,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    max_memory: MaxMemory | None = None,
     progress: Progress | None = None,
 ):
     """Loads a GPTQ folder (or a Hugging Face repository's name): (model, tokenizer).
 
-    The model is an ordinary transformers model in eval mode. `device` defaults to CUDA where there is one, `dtype` to
+    The model is an ordinary transformers model in eval mode, whose generate() goes on from the cache of an earlier turn
+    (turns.py). `device` defaults to CUDA where there is one, `dtype` to
     what the kernel is fastest in. `checkpoint_format` ('gptq' or 'gptq_v2') overrides what config and tensors say of the
-    stored zeros. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
+    stored zeros. `max_memory` spreads the model over several GPUs and the CPU, {0: '10GiB', 1: '7GiB', 'cpu': '20GiB'}, in place
+    of `device`. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
     Raises GPTQError, with one sentence, for anything wrong with the folder or the request.
     """
     folder = resolve_folder(path, revision)
@@ -56,12 +61,24 @@ def load(
     def build() -> nn.Module:
         with _bar(progress, chosen.name) as report:
             return build_model(
-                folder, chosen, evidence, place, dtype, kernel, attn_implementation, trust_remote_code, report
+                folder,
+                chosen,
+                evidence,
+                place,
+                dtype,
+                kernel,
+                attn_implementation,
+                trust_remote_code,
+                report,
+                max_memory,
             )
 
     model = with_memory_in_words(build, chosen, place)
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code)
     _set_special_ids(model, tokenizer, folder)
+    from .turns import remember_turns  # imports transformers
+
+    remember_turns(model)
     return model, tokenizer
 
 
@@ -75,6 +92,7 @@ def build_model(
     attn_implementation: str | None,
     trust_remote_code: bool,
     progress: Progress,
+    max_memory: MaxMemory | None = None,
 ) -> nn.Module:
     """The model with every tensor at its place: first an empty skeleton, then one module's tensors at a time."""
     for sentence in evidence.disagreements:
@@ -84,8 +102,13 @@ def build_model(
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
     refuse_senseless_claims(folder, len(checkpoint.tensors))
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
-    fill(model, checkpoint, specs, device, dtype, kernel, progress)
-    model.to(device)  # rotary tables and other buffers that no file holds
+    devices = {'': device}
+    if max_memory:
+        in_model = adapt(model, checkpoint.tensors, specs, checkpoint.name)
+        named = {in_model(f'{name}.weight').removesuffix('.weight'): spec for name, spec in specs.items()}
+        devices = split(model, named, dtype, max_memory)
+    fill(model, checkpoint, specs, devices, dtype, kernel, progress)
+    connect(model, devices)
     return model.requires_grad_(False).eval()
 
 
@@ -179,4 +202,6 @@ class _bar:
 def describe_running(model: nn.Module) -> str:
     """How a loaded model runs, in a few words: its kernels, device and dtype."""
     kernels = sorted({m.kernel.name for m in model.modules() if isinstance(m, GPTQLinear)})
-    return f'{", ".join(kernels)} on {model.device}, {str(model.dtype).removeprefix("torch.")}'
+    places = getattr(model, 'hf_device_map', {'': model.device})
+    devices = ' and '.join(dict.fromkeys(str(d) for d in places.values()))
+    return f'{", ".join(kernels)} on {devices}, {str(model.dtype).removeprefix("torch.")}'

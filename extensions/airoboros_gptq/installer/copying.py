@@ -8,9 +8,18 @@ from .files import fingerprint
 from .manifest import encode, manifest_paths, read_manifest, write_manifest
 from .saved_settings import drop_dead_models, plan_settings, restore_settings
 
-COPIED_FOLDERS = 'presets', 'instruction-templates'
+# What goes into the webui's own folders of the same names.
+TEMPLATES = 'instruction-templates'
+COPIED_FOLDERS = 'presets', TEMPLATES
 # Of no use inside a webui: this package, and the page that stands in for a webui.
 NOT_COPIED = 'installer', 'demo'
+# Beside server.py, where Python finds it: what lets the webui start with --model. See airoboros_gptq_early.py.
+EARLY = f'{NAME}_early'
+EARLY_FILES = {
+    f'{EARLY}.py': f'{EARLY}.py',
+    'METADATA': f'{EARLY}-1.dist-info/METADATA',
+    'entry_points.txt': f'{EARLY}-1.dist-info/entry_points.txt',
+}
 
 
 def source_files(webui, link):
@@ -25,6 +34,10 @@ def source_files(webui, link):
     pairs = [(webui.extension, extension)] if link else copies
     for folder in COPIED_FOLDERS:
         pairs += [(webui.data / folder / p.name, p) for p in (ROOT / folder).glob('*.yaml')]
+    if not link:  # the extension takes its templates from its own copies: the webui had a wrong one of the same name
+        pairs += [(webui.extension / TEMPLATES / p.name, p) for p in (ROOT / TEMPLATES).glob('*.yaml')]
+    if os.access(webui.root, os.W_OK):
+        pairs += [(webui.root / to, extension / 'installer' / 'early' / p) for p, to in EARLY_FILES.items()]
     return {webui.rel(to): (p, f'link:{p}' if link else fingerprint(p)) for to, p in sorted(pairs)}
 
 
@@ -151,6 +164,11 @@ def uninstall(webui):
     if manifest['mode'] == 'copy':
         for cache in list(webui.extension.rglob('__pycache__')):
             shutil.rmtree(cache)
+    compiled = webui.root / '__pycache__'
+    for cache in compiled.glob(f'{EARLY}.*'):
+        cache.unlink()
+    if compiled.is_dir() and not any(compiled.iterdir()):
+        compiled.rmdir()
     manifest_paths(webui.extension)[manifest['mode']].unlink()
     files.remove_empty_folders(map(webui.at, manifest['folders']))
     if webui.extension.is_dir():

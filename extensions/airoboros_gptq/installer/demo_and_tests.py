@@ -34,6 +34,8 @@ def get_chromium(python):
 
 
 def run_tests(args, rest):
+    if args.webui_ref:
+        return test_release(args, rest)
     more = {}
     if args.webui:
         webui = Webui(args.webui)
@@ -50,3 +52,17 @@ def run_tests(args, rest):
         if code:
             return code
     return 0
+
+
+def test_release(args, rest):
+    """Fetches a release of the webui and drives it with the suite alone; tests/webui_versions.py keeps what passed."""
+    if not args.python:
+        raise Stop(
+            "--webui-ref brings no environment: name the Python of one with that release's requirements by --python."
+        )
+    python = environment(['demo', 'test'])
+    chromium = get_chromium(python)
+    source = ['--from', args.source] if args.source else []
+    command = ['tests/webui_versions.py', 'run', args.webui_ref, '--python', os.path.abspath(args.python), *source]
+    env = commands.clean_environ(**({'CHROMIUM': chromium} if chromium else {}))
+    return commands.call(python, *command, '--', *rest, env=env)

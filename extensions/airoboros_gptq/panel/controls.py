@@ -50,6 +50,21 @@ def facts_box(**kwargs) -> gr.HTML:
     return gr.HTML(value='', **kwargs)
 
 
-def plainformat_box(**kwargs) -> gr.Checkbox:
+def always_plainformat_box(**kwargs) -> gr.Checkbox:
+    """Ticked: the PLAINFORMAT box is there for every model of ours, not for an Airoboros alone."""
+    return gr.Checkbox(
+        label='PLAINFORMAT box for every model',
+        info='Shows it in the Chat tab for models that are no Airoboros, too. The Session tab keeps it with '
+        '"Save extensions settings".',
+        **kwargs,
+    )
+
+
+def glance(**kwargs) -> gr.HTML:
+    """One quiet line: what is loaded, how it runs, and how fast the last answer came."""
+    return gr.HTML(value='', **kwargs)
+
+
+def plainformat_box(elem_id: str = 'plainformat', **kwargs) -> gr.Checkbox:
     """Ticked: the instruction ends with PLAINFORMAT and the model answers with bare code."""
-    return gr.Checkbox(label='PLAINFORMAT', value=False, elem_id='plainformat', container=False, **kwargs)
+    return gr.Checkbox(label='PLAINFORMAT', value=False, elem_id=elem_id, container=False, **kwargs)

@@ -15,6 +15,11 @@ CSS = """
 .gptq-error { border-left: 3px solid #d33; padding-left: 10px; }
 #plainformat { min-width: 0; width: fit-content; padding: 2px 0; border: none; background: none; }
 #plainformat label { font-size: 0.85em; }
+#gptq-below-message { align-items: center; gap: 4px 16px; flex-wrap: wrap; border: none; background: none; }
+#gptq-below-message > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
+.gptq-glance { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
+.gptq-glance span { display: inline-block; }
+.gptq-glance span + span::before { content: '·'; padding: 0 0.5em; }
 """
 
 
@@ -25,6 +30,11 @@ def facts_html(facts: Facts, loaded: str = '') -> str:
         rows.append(('running', loaded, 'now'))
     cells = ''.join('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>' for row in rows)
     return f'<div class="gptq-facts"><table>{cells}</table></div>'
+
+
+def glance_html(*parts: str) -> str:
+    """One line of what there is to say; a part that is empty is left out."""
+    return f'<div class="gptq-glance">{"".join(f"<span>{escape(part)}</span>" for part in parts if part)}</div>'
 
 
 def error_html(sentence: str) -> str:

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import gradio as gr
-from modules import shared
+from modules import chat, shared
+from modules.utils import gradio
 
 from ..core.prompts import add_plainformat, as_code_block, has_plainformat, remove_plainformat
-from ..panel import controls
+from ..panel import controls, view
 from ..panel.context_helper import context_helper
 from . import loading
-from .names import CONTEXT_HELPER, PLAINFORMAT
+from .names import BELOW_MESSAGE, CONTEXT_HELPER, GLANCE, LOOK, PLAINFORMAT
 from .placing import inside
 
 
 def create() -> None:
-    """The box, under the message box. Hidden until a model that knows PLAINFORMAT is loaded."""
+    """Under the message box the PLAINFORMAT box, hidden until a model that knows it is loaded, and one line that says
+    what is loaded and how fast it was, hidden until a model of ours is.
+    """
     with inside(shared.gradio['textbox'].parent):
-        shared.gradio[PLAINFORMAT] = controls.plainformat_box(visible=False)
+        with gr.Row(visible=False, elem_id='gptq-below-message') as shared.gradio[BELOW_MESSAGE]:
+            shared.gradio[PLAINFORMAT] = controls.plainformat_box(visible=False)
+            shared.gradio[GLANCE] = controls.glance(elem_id=GLANCE)
+        shared.gradio[LOOK] = gr.Button(visible=False, elem_id=LOOK)
+
+
+# The page itself sees that an answer has been drawn, and when it is still presses a hidden button: the webui's own events
+# are not touched, and where the line is hidden, with another loader, nothing is asked at all. What is drawn is
+# {'html': …} since v3, and text before.
+_LOOK_WHEN_STILL = f"""(drawn) => {{
+    const html = drawn?.html ?? drawn;
+    if (html === window.{LOOK} || !document.getElementById('{GLANCE}')?.offsetParent) return [];
+    window.{LOOK} = html;
+    clearTimeout(window.{LOOK}_timer);
+    window.{LOOK}_timer = setTimeout(() => document.getElementById('{LOOK}')?.click(), 250);
+    return [];
+}}"""
+
+
+def create_events() -> None:
+    """The line says anew how fast it went when an answer has been drawn."""
+    shared.gradio['display'].change(None, gradio('display'), None, js=_LOOK_WHEN_STILL)
+    shared.gradio[LOOK].click(show_glance, None, gradio(GLANCE), show_progress=False)
+
+
+def show_glance() -> str:
+    return view.glance_html(*loading.glance())
 
 
 def create_helper() -> None:
@@ -38,17 +67,23 @@ def offers_plainformat() -> bool:
     """Whether the loaded model learned PLAINFORMAT, or the user wants the box for every model of ours."""
     if loading.params.get('always_offer_plainformat'):
         return loading.is_loaded()
-    return _spaces() is not None
+    return spaces() is not None
 
 
-def _spaces() -> int | None:
+def spaces() -> int | None:
+    """Before PLAINFORMAT, as the loaded model learned it; None for one that did not."""
     airoboros = loading.airoboros()
     return airoboros.plainformat_spaces if airoboros else None
 
 
 def modify_input(text: str, state: dict) -> str:
-    """The instruction as it is sent and kept; what is shown stays as typed. A box that is hidden asks for nothing."""
-    return add_plainformat(text, _spaces()) if state.get(PLAINFORMAT) and offers_plainformat() else text
+    """The instruction as it is sent and kept; what is shown stays as typed. A box that is hidden asks for nothing. A
+    PLAINFORMAT that was written by hand, as clients of the API do, gets the spaces that the model learned.
+    """
+    if not offers_plainformat():
+        return text
+    asked = state.get(PLAINFORMAT) or has_plainformat(text)
+    return add_plainformat(remove_plainformat(text), spaces()) if asked else text
 
 
 def regenerating(state: dict) -> dict:
@@ -57,9 +92,25 @@ def regenerating(state: dict) -> dict:
     if box is None or not history['internal'] or not offers_plainformat():
         return state
     user, *rest = history['internal'][-1]
-    user = add_plainformat(user, _spaces()) if box else remove_plainformat(user)
+    user = add_plainformat(user, spaces()) if box else remove_plainformat(user)
     state['history'] = {**history, 'internal': [*history['internal'][:-1], [user, *rest]]}
     return state
+
+
+def edit_message(edit, state: dict) -> list:
+    """The webui's `edit`, after which a question that ended with PLAINFORMAT does so again: shown and stored."""
+    row, rows = int(state['edit_message_index']), state['history']['internal']
+    was_plain = state['edit_message_role'] == 'user' and row < len(rows) and has_plainformat(rows[row][0])
+    history, drawn, *rest = edit(state)
+    if not was_plain:
+        return [history, drawn, *rest]
+    history['internal'][row][0] = add_plainformat(history['internal'][row][0], spaces())
+    versions = history.get('metadata', {}).get(f'user_{row}', {}).get('versions')
+    if versions:
+        versions[-1]['content'] = history['internal'][row][0]
+    chat.save_history(history, state['unique_id'], state['character_menu'], state['mode'])
+    keys = ('name1', 'name2', 'mode', 'chat_style', 'character_menu')
+    return [history, chat.redraw_html(history, *(state[key] for key in keys)), *rest]
 
 
 def mark_versions(history: dict, was_plain: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache, partial
 from pathlib import Path
 
 from modules import shared
@@ -9,14 +11,17 @@ from modules.logging_colors import logger
 
 from ..core.config import is_gptq_folder, read_json
 from ..core.errors import GPTQError, first_line
-from ..core.facts import Facts, named_format, read_chosen
+from ..core.facts import Facts, named_format, read_chosen, read_facts
 from ..core.family import Airoboros, recognise
+from . import versions
+from .limits import max_memory
 from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
 
 params: dict = {}  # script.py's, which the webui fills from settings.yaml
 last_error: str | None = None
 progress = None  # a gr.Progress while a Load button waits
 _running = ''
+_meter = None  # core.meter.Meter of the loaded model
 _loaded: tuple[Path, str, str] | None = None  # folder, checkpoint and format
 
 
@@ -46,6 +51,18 @@ def running(of: Facts) -> str:
     return _running if is_loaded() and of.identity == _loaded else ''
 
 
+def glance() -> tuple[str, ...]:
+    """What is loaded, how it runs, how fast the last answer came, and what memory is taken; nothing without a model of
+    ours. With --multi-user the last answer may be another's, and how fast it was is nobody else's.
+    """
+    if not is_loaded() or _meter is None:
+        return ()
+    from ..core.meter import memory_taken
+
+    pace = None if shared.args.multi_user else _meter.pace
+    return Path(shared.model_name).name, _running, str(pace or ''), memory_taken(shared.model)
+
+
 def airoboros() -> Airoboros | None:
     """The Airoboros that is loaded; None for another model, another loader, or none. Reads two small files; never raises."""
     folder = model_folder(shared.model_name) if is_loaded() else None
@@ -63,7 +80,28 @@ def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | No
     folder = model_folder(model_name)
     if folder is None:
         raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
-    return read_chosen(folder, checkpoint, checkpoint_format, device='cpu' if shared.args.cpu else None)
+    # Which device None is, is guessed until torch is there.
+    read = partial(_read, _state_of(folder), 'torch' in sys.modules)
+    device = 'cpu' if shared.args.cpu else None
+    return read_chosen(folder, checkpoint, checkpoint_format, device, read).now()
+
+
+@lru_cache(maxsize=16)  # a pick asks four times, and the headers of a 7B take a while
+def _read(state, torch_is_there: bool, folder: Path, checkpoint, checkpoint_format, device) -> Facts:
+    """read_facts(), once for each state of a folder."""
+    return read_facts(folder, checkpoint, checkpoint_format, device=device)
+
+
+def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of change and size of each entry of a folder: alike as long as nobody has touched it."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        try:
+            stat = path.stat()
+        except OSError:  # a link into nothing, as of a cache that was cleared; reading it will have its sentence
+            stat = path.lstat()
+        found.append((path.name, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
 
 
 def load(model_name):
@@ -83,9 +121,10 @@ def load(model_name):
 
 
 def _load(model_name):
-    global _running, _loaded
+    global _running, _loaded, _meter
     import torch
 
+    from ..core.meter import Meter
     from ..core.model import describe_running
     from ..core.model import load as load_folder
     from ..core.tokenizer import keep_leading_space
@@ -99,12 +138,13 @@ def _load(model_name):
         kernel=getattr(shared.args, KERNEL, 'auto') or 'auto',
         device='cpu' if shared.args.cpu else None,
         dtype=torch.bfloat16 if shared.args.bf16 else None,
-        attn_implementation=getattr(shared.args, 'attn_implementation', None),
+        attn_implementation=versions.attn_implementation(),
         use_fast=not shared.args.no_use_fast,
         trust_remote_code=shared.args.trust_remote_code,
+        max_memory=max_memory(shared.args),
         progress=_report(chosen.folder.name),
     )
-    _running, _loaded = describe_running(model), chosen.identity
+    _running, _loaded, _meter = describe_running(model), chosen.identity, Meter(model)
     logger.info(f'{LOADER}: {_running}')
     # The webui streams by decoding the newest tokens alone.
     return model, keep_leading_space(tokenizer)

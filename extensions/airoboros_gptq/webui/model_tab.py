@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 from modules import shared
 from modules.utils import gradio
@@ -11,9 +9,27 @@ from modules.utils import gradio
 from ..core.errors import GPTQError
 from ..core.prompts import PRESET_NAME
 from ..panel import controls, view
-from . import chat_tab, loading
-from .names import CHECKPOINT, CONTEXT_HELPER, FACTS, FORMAT, KERNEL, PLAINFORMAT, PRESET_OF, REFRESH
+from . import chat_tab, loading, notebook_tab, versions
+from .names import (
+    ALWAYS_PLAINFORMAT,
+    BELOW_MESSAGE,
+    CHECKPOINT,
+    CONTEXT_HELPER,
+    EXTENSION,
+    FACTS,
+    FORMAT,
+    GLANCE,
+    KERNEL,
+    PLAINFORMAT,
+    PLAINFORMAT_DEFAULT,
+    PLAINFORMAT_NOTEBOOK,
+    PRESET_OF,
+    REFRESH,
+)
 from .placing import below, inside
+
+_ALWAYS = 'always_offer_plainformat'  # in script.py's params
+_OFFERED = (PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, BELOW_MESSAGE, GLANCE)
 
 # gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
 # page anew, without end. So the page itself looks whether the line has changed, and only then presses a hidden button.
@@ -32,6 +48,9 @@ def create() -> None:
         shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
         shared.gradio[FORMAT] = controls.format_dropdown(visible=False)
+        shared.gradio[ALWAYS_PLAINFORMAT] = controls.always_plainformat_box(
+            value=bool(loading.params.get(_ALWAYS)), visible=False, interactive=not shared.args.multi_user
+        )
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
         shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
@@ -40,6 +59,7 @@ def create() -> None:
 
 def create_events() -> None:
     """Fills them when a model is picked, a checkpoint or format is chosen, or the status line says that something changed."""
+    notebook_tab.create_events()
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
             _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS), show_progress=False
@@ -52,13 +72,16 @@ def create_events() -> None:
         shared.gradio[REFRESH].click(
             _status_changed,
             gradio('model_menu', CHECKPOINT, PRESET_OF, FORMAT),
-            gradio(FACTS, PLAINFORMAT, CONTEXT_HELPER, 'preset_menu', PRESET_OF),
+            gradio(FACTS, *_OFFERED, 'preset_menu', PRESET_OF),
             show_progress=False,
+        )
+        shared.gradio[ALWAYS_PLAINFORMAT].input(
+            _set_always, gradio(ALWAYS_PLAINFORMAT), gradio(*_OFFERED), show_progress=False
         )
     shared.gradio['interface'].load(
         _page_opened,
         None,
-        gradio(CHECKPOINT, FACTS, PLAINFORMAT, CONTEXT_HELPER, PRESET_OF),
+        gradio(CHECKPOINT, FACTS, *_OFFERED, PRESET_OF),
         show_progress=False,
     )
 
@@ -120,14 +143,25 @@ def _page_opened():
 
 
 def _offered():
-    """The PLAINFORMAT box and the helper for answers from sources, for what is loaded."""
-    return gr.update(visible=chat_tab.offers_plainformat()), gr.update(visible=loading.airoboros() is not None)
+    """The PLAINFORMAT boxes, the helper for answers from sources and the line below the message, for what is loaded."""
+    box = gr.update(visible=chat_tab.offers_plainformat())
+    return (
+        box,
+        box,
+        box,
+        gr.update(visible=loading.airoboros() is not None),
+        gr.update(visible=loading.is_loaded()),
+        chat_tab.show_glance(),
+    )
+
+
+def _set_always(value: bool):
+    """Into `params`, which "Save extensions settings" writes into settings.yaml; and over what was read from there,
+    which it would otherwise write again where the box is back at its default.
+    """
+    loading.params[_ALWAYS] = shared.settings[f'{EXTENSION}-{_ALWAYS}'] = value
+    return _offered()
 
 
 def _has_preset() -> bool:
-    return any((folder / 'presets' / f'{PRESET_NAME}.yaml').is_file() for folder in _user_data_folders())
-
-
-def _user_data_folders() -> list[Path]:
-    """Where presets and templates may lie: the user_data folder since v3.3, the webui's root before."""
-    return [Path(getattr(shared, 'user_data_dir', 'user_data')), Path('.')]
+    return any((folder / 'presets' / f'{PRESET_NAME}.yaml').is_file() for folder in versions.data_folders())

@@ -1,50 +1,60 @@
 """Every patch of the webui, and nothing else: what is replaced, why, which versions it serves, and the way back.
 
-A patch replaces a function of the webui by one that calls it. Modules that imported the function by value get the
-replacement too. Patching again (after a restart in the Session tab) replaces our old wrapper, not wraps it once more.
-`undo()` puts everything back. Where a version lacks a function, one line in the log names the feature that is missing,
-and the webui starts as ever.
+How one is put in and taken out is patching.py's. `undo()` puts everything back. Where a version lacks a function, one
+line in the log names the feature that is missing, and the webui starts as ever.
 
-Seen working on v4.9.
+Seen working on v4.9, v4.7.3, v4.0, v3.23, v3.12, v3.3, v2.2 and v1.16; what differs between them is versions.py's to know.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 
-from modules.logging_colors import logger
-
+from . import patching, versions
 from .names import (
+    ALWAYS_PLAINFORMAT,
+    BELOW_MESSAGE,
     CHECKPOINT,
     CONTEXT_HELPER,
+    EXTENSION,
     FACTS,
     FORMAT,
+    GLANCE,
     KERNEL,
     LOADER,
     LOADER_PARAMS,
+    LOOK,
     MODEL_SETTINGS,
+    OURS,
     PLAINFORMAT,
+    PLAINFORMAT_DEFAULT,
+    PLAINFORMAT_NOTEBOOK,
     PRESET_OF,
     REFRESH,
+    TAKEN_FOR_TRANSFORMERS,
 )
+from .patching import patch, switch_on
+from .placing import create_events, create_or_stand_in
 
-_ORIGINAL = '_airoboros_gptq_original'
-_replaced: list[tuple[dict, str, object]] = []  # (namespace, name, what stood there)
 _routing = threading.local()
 
 
 def apply() -> None:
     """Patches the webui that is running. With --nowebui its page modules are not there, and nor are those patches."""
     _add_loader()
+    switch_on()
+    elements = versions.home_of_model_elements()
     for module, name, make, feature in (
         ('modules.models_settings', 'infer_loader', _infer_loader, 'choosing the loader by itself'),
         ('modules.models_settings', 'get_model_metadata', _get_model_metadata, 'template and checkpoint by themselves'),
-        ('modules.models', 'transformers_loader', _transformers_loader, 'loading GPTQ models'),
+        ('modules.models', versions.transformers_loader(), _transformers_loader, 'loading GPTQ models'),
         ('modules.models', 'load_model', _load_model, 'loading GPTQ models'),
+        (elements, 'list_model_elements', _list_model_elements, 'keeping checkpoint, kernel and format'),
     ):
-        _patch(module, name, make, feature)
+        patch(module, name, make, feature)
+    if versions.cue_is_guessed():
+        patch('modules.chat', 'get_generation_prompt', _get_generation_prompt, 'the prompt as it was trained')
     if 'modules.ui_model_menu' not in sys.modules:
         return
     for module, name, make, feature in (
@@ -55,87 +65,75 @@ def apply() -> None:
         ('modules.ui_model_menu', 'create_event_handlers', _model_create_event_handlers, 'facts in the Model tab'),
         ('modules.ui_model_menu', 'load_model_wrapper', _load_model_wrapper, 'errors in one sentence'),
         ('modules.ui_chat', 'create_ui', _chat_create_ui, 'the PLAINFORMAT box'),
+        ('modules.ui_chat', 'create_event_handlers', _chat_create_event_handlers, 'tokens per second in the Chat tab'),
+        ('modules.ui_notebook', 'create_ui', _notebook_create_ui, 'the PLAINFORMAT box in the Notebook tab'),
+        ('modules.ui_default', 'create_ui', _default_create_ui, 'the PLAINFORMAT box in the Default tab'),
         ('modules.chat', 'chatbot_wrapper', _chatbot_wrapper, 'PLAINFORMAT when an answer is regenerated'),
+        ('modules.chat', 'generate_chat_prompt', _generate_chat_prompt, 'Continue and attachments as trained'),
+        ('modules.chat', 'handle_edit_message_click', _handle_edit_message_click, 'PLAINFORMAT of an edited question'),
         ('modules.html_generator', 'chat_html_wrapper', _chat_html_wrapper, 'bare code shown as code'),
+        ('modules.ui_session', 'set_interface_arguments', _set_interface_arguments, 'leaving when it is disabled'),
     ):
-        _patch(module, name, make, feature)
+        patch(module, name, make, feature)
 
 
 def undo() -> None:
     """Puts back everything that apply() replaced, and takes our loader out of the webui's lists."""
-    while _replaced:
-        namespace, name, original = _replaced.pop()
-        namespace[name] = original
-    from modules import loaders, shared
+    from modules import loaders
 
+    patching.undo()
     loaders.loaders_and_params.pop(LOADER, None)
     loaders.loaders_samplers.pop(LOADER, None)
     _clear_caches(loaders)
-    for namespace in (shared.args, shared.original_args, shared.args_defaults):
+    for namespace in versions.argument_namespaces():
         for key in MODEL_SETTINGS:
             vars(namespace).pop(key, None)
 
 
-def _patch(module: str, name: str, make, feature: str) -> None:
-    holder = sys.modules.get(module)
-    standing = getattr(holder, name, None)
-    if standing is None:
-        logger.warning(f'airoboros_gptq: this webui has no {module}.{name}, so {feature} is missing.')
-        return
-    original = getattr(standing, _ORIGINAL, standing)
-    wrapper = functools.wraps(original)(make(original))
-    del wrapper.__wrapped__  # gradio is to see the wrapper's own parameters
-    setattr(wrapper, _ORIGINAL, original)
-    for namespace in _namespaces():
-        for key, value in list(namespace.items()):
-            if value is standing:
-                _replaced.append((namespace, key, original))
-                namespace[key] = wrapper
-
-
-def _namespaces():
-    """Of the webui's own modules and of extensions: where a function of the webui may stand by value."""
-    for name, module in list(sys.modules.items()):
-        if (
-            name == '__main__'
-            or name.split('.')[0] in ('modules', 'extensions', 'server')
-            or name.startswith('user_ext_')
-        ):
-            yield vars(module)
-
-
-# The loader itself. loaders_and_params fills the loader's menu and says which settings it shows; the two functions
-# cache what they read of it. All versions; list_model_elements stands in modules.ui before v4.1.
+# The loader itself. loaders_and_params fills the loader's menu and says which settings it shows; two functions cache what
+# they read of it. All versions.
 
 
 def _add_loader() -> None:
-    from modules import loaders, shared
+    from modules import loaders
 
-    loaders.loaders_and_params[LOADER] = list(LOADER_PARAMS)
+    theirs = loaders.loaders_and_params['Transformers']
+    loaders.loaders_and_params[LOADER] = [k for k in LOADER_PARAMS if k.startswith(OURS) or k in theirs]
     loaders.loaders_samplers[LOADER] = set(loaders.loaders_samplers['Transformers'])
     _clear_caches(loaders)
-    elements = loaders.list_model_elements()
-    elements.extend(key for key in MODEL_SETTINGS if key not in elements)
-    for namespace in (shared.args, shared.original_args, shared.args_defaults):
+    for namespace in versions.argument_namespaces():
         for key, default in MODEL_SETTINGS.items():
             if not hasattr(namespace, key):
                 setattr(namespace, key, default)
 
 
 def _clear_caches(loaders) -> None:
-    for cached in (loaders.get_all_params, loaders.list_all_samplers, loaders.list_model_elements):
-        if hasattr(cached, 'cache_clear'):
-            cached.cache_clear()
+    for name in ('get_all_params', 'list_all_samplers', 'list_model_elements'):
+        clear = getattr(getattr(loaders, name, None), 'cache_clear', None)
+        if clear:
+            clear()
+
+
+def _list_model_elements(original):
+    """Names the settings of the Model tab that are kept with a model: adds ours."""
+
+    def list_model_elements():
+        elements = original()
+        return [*elements, *(key for key in MODEL_SETTINGS if key not in elements)]
+
+    return list_model_elements
 
 
 def _infer_loader(original):
-    """Called at the pick. The webui would take Transformers, which reads random weights out of a GPTQ folder."""
+    """Called at the pick. The webui would take Transformers, which reads random weights out of a GPTQ folder, and before
+    v4.0 a loader of its own that needs a GPU, and a package compiled for it.
+    """
 
     def infer_loader(model_name, *args, **kwargs):
         from . import loading
 
         inferred = original(model_name, *args, **kwargs)
-        return LOADER if inferred == 'Transformers' and loading.is_ours(model_name) else inferred
+        return LOADER if inferred in versions.OTHERS_FOR_GPTQ and loading.is_ours(model_name) else inferred
 
     return infer_loader
 
@@ -154,6 +152,24 @@ def _get_model_metadata(original):
     return get_model_metadata
 
 
+def _get_generation_prompt(original):
+    """What an answer begins after. Before v3.4 the webui guesses it from a template by rendering two answers in a row, and
+    takes spaces off its end: "?ASSISTANT:" where the model learned "? ASSISTANT: ". The template itself knows it.
+    """
+
+    def get_generation_prompt(renderer, impersonate=False, strip_trailing_spaces=True):
+        from . import loading
+
+        prefix, suffix = original(renderer, impersonate, strip_trailing_spaces)
+        if impersonate or not loading.airoboros():
+            return prefix, suffix
+        asked = [{'role': 'user', 'content': '?'}]
+        before, after = renderer(messages=asked), renderer(messages=asked, add_generation_prompt=True)
+        return after.removeprefix(before) if after != before and after.startswith(before) else prefix, suffix
+
+    return get_generation_prompt
+
+
 def _load_model(original):
     """The table of loaders is local to load_model. So it is called for Transformers, which leads to us, and keeps all
     of the webui's own bookkeeping; the loader's true name is set afterwards.
@@ -167,7 +183,7 @@ def _load_model(original):
             return original(model_name, loader)
         _routing.ours = True
         try:
-            return original(model_name, 'Transformers')
+            return original(model_name, TAKEN_FOR_TRANSFORMERS)
         finally:
             _routing.ours = False
             shared.args.loader = LOADER
@@ -232,7 +248,9 @@ def _model_create_ui(original):
         original()
         from . import model_tab
 
-        _create(model_tab.create, (CHECKPOINT, KERNEL, FORMAT, FACTS, REFRESH, PRESET_OF))
+        create_or_stand_in(
+            model_tab.create, (CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH, PRESET_OF)
+        )
 
     return create_ui
 
@@ -244,24 +262,30 @@ def _chat_create_ui(original):
         original()
         from . import chat_tab
 
-        _create(chat_tab.create, (PLAINFORMAT,))
-        _create(chat_tab.create_helper, (CONTEXT_HELPER,))
+        create_or_stand_in(chat_tab.create, (PLAINFORMAT, BELOW_MESSAGE, GLANCE, LOOK))
+        create_or_stand_in(chat_tab.create_helper, (CONTEXT_HELPER,))
 
     return create_ui
 
 
-def _create(make, keys) -> None:
-    """Makes components. Should it fail, invisible ones stand in: the webui looks all of them up by name."""
-    try:
-        make()
-    except Exception:
-        import gradio as gr
-        from modules import shared
+def _notebook_create_ui(original):
+    """The PLAINFORMAT box once more, below the text that create_ui makes."""
+    return _with_box(original, PLAINFORMAT_NOTEBOOK)
 
-        logger.exception('airoboros_gptq: its part of the page could not be made.')
-        for key in keys:
-            if key not in shared.gradio:
-                shared.gradio[key] = gr.State(MODEL_SETTINGS.get(key))
+
+def _default_create_ui(original):
+    """As in the Notebook tab."""
+    return _with_box(original, PLAINFORMAT_DEFAULT)
+
+
+def _with_box(original, key: str):
+    def create_ui():
+        original()
+        from . import notebook_tab
+
+        create_or_stand_in(lambda: notebook_tab.create(key), (key,))
+
+    return create_ui
 
 
 def _model_create_event_handlers(original):
@@ -271,10 +295,19 @@ def _model_create_event_handlers(original):
         original()
         from . import model_tab
 
-        try:
-            model_tab.create_events()
-        except Exception:
-            logger.exception('airoboros_gptq: its events in the Model tab could not be made.')
+        create_events(model_tab.create_events, 'Model')
+
+    return create_event_handlers
+
+
+def _chat_create_event_handlers(original):
+    """As in the Model tab."""
+
+    def create_event_handlers():
+        original()
+        from . import chat_tab
+
+        create_events(chat_tab.create_events, 'Chat')
 
     return create_event_handlers
 
@@ -317,6 +350,30 @@ def _chatbot_wrapper(original):
     return chatbot_wrapper
 
 
+def _generate_chat_prompt(original):
+    """The prompt of a conversation. The webui puts attachments after PLAINFORMAT, and an answer that is continued (or
+    begun by "Start reply with") right after the cue.
+    """
+
+    def generate_chat_prompt(user_input, state, **kwargs):
+        from . import chat_prompt
+
+        return chat_prompt.generate(original, user_input, state, **kwargs)
+
+    return generate_chat_prompt
+
+
+def _handle_edit_message_click(original):
+    """The webui (since v3.4) stores an edited question as it was typed: without the PLAINFORMAT of its answer."""
+
+    def handle_edit_message_click(state):
+        from . import chat_tab
+
+        return chat_tab.edit_message(original, state)
+
+    return handle_edit_message_click
+
+
 def _chat_html_wrapper(original):
     """Draws the chat. Markdown would eat the indentation, underscores and # of an answer that is bare code."""
 
@@ -326,3 +383,16 @@ def _chat_html_wrapper(original):
         return original(chat_tab.for_display(history), *args, **kwargs)
 
     return chat_html_wrapper
+
+
+def _set_interface_arguments(original):
+    """Session > Apply. The webui says nothing to an extension that was unticked, and its patches would stay."""
+
+    def set_interface_arguments(extensions, bool_active):
+        if EXTENSION not in (extensions or ()):
+            from . import leaving
+
+            leaving.leave()
+        return original(extensions, bool_active)
+
+    return set_interface_arguments

@@ -1,8 +1,12 @@
-"""Puts components into a block of the webui's page that is already closed."""
+"""Puts components into a block of the webui's page that is already closed, and sees that the page opens all the same."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+
+from modules.logging_colors import logger
+
+from .names import MODEL_SETTINGS
 
 
 @contextmanager
@@ -27,3 +31,25 @@ def below(block):
     del parent.children[count:]
     at = parent.children.index(block) + 1
     parent.children[at:at] = added
+
+
+def create_or_stand_in(make, keys) -> None:
+    """Makes components. Should it fail, invisible ones stand in: the webui looks all of them up by name."""
+    try:
+        make()
+    except Exception:
+        import gradio as gr
+        from modules import shared
+
+        logger.exception('airoboros_gptq: its part of the page could not be made.')
+        for key in keys:
+            if key not in shared.gradio:
+                shared.gradio[key] = gr.State(MODEL_SETTINGS.get(key))
+
+
+def create_events(make, tab: str) -> None:
+    """Makes the events of a tab. Should it fail, the webui starts without them."""
+    try:
+        make()
+    except Exception:
+        logger.exception(f'airoboros_gptq: its events in the {tab} tab could not be made.')

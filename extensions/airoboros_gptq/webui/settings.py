@@ -7,14 +7,15 @@ import re
 from pathlib import Path
 
 import yaml
-from modules import loaders, models_settings, shared
+from modules import loaders, shared
+from modules.logging_colors import logger
 
 from ..core.errors import GPTQError
 from ..core.family import Airoboros
-from . import loading
+from . import loading, versions
 from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
 
-_FALLBACK_TEMPLATE = 'Alpaca'  # what the webui takes where neither the folder nor the user names one
+_EXTENSION = Path(__file__).resolve().parents[1]
 _FROM_FOLDER = 'Custom (obtained from model metadata)'  # what it calls a chat template of the tokenizer's
 
 
@@ -31,19 +32,34 @@ def describe(model_name, settings: dict) -> None:
         settings[CHECKPOINT] = facts.checkpoint.name
     if facts.family and not _template_is_chosen(model_name, settings, facts.family):
         template = facts.family.format.template
-        settings['instruction_template'] = template
-        settings['instruction_template_str'] = models_settings.load_instruction_template(template)
+        try:
+            settings |= {'instruction_template': template, 'instruction_template_str': _trained(template)}
+        except GPTQError as e:
+            logger.error(str(e))
+
+
+def _trained(template: str) -> str:
+    """The template as this extension has it. The webui's folder has one of the same name up to v4.1, with newlines where
+    the model was trained with spaces, and may have none where the extension was put in by hand.
+    """
+    # Where install.py puts them, or in the checkout that a link leads to; else as somebody put them into the webui.
+    places = [_EXTENSION, _EXTENSION.parents[1], *versions.data_folders()]
+    files = (place / 'instruction-templates' / f'{template}.yaml' for place in places)
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise GPTQError(f'The template {template} is not in {_EXTENSION}; run install.py again.')
+    return yaml.safe_load(found.read_text(encoding='utf-8'))['instruction_template']
 
 
 def _template_is_chosen(model_name, settings: dict, airoboros: Airoboros) -> bool:
     """Whether the user names a template; or the folder, for an Airoboros whose version is not known here. Of a known one
-    we know better: the tokenizers of 3.x carry Llama-2's general template, without what 3.1 was trained with.
+    we know better: the tokenizers of 3.x carry Llama-2's general template, without what 3.1 was trained with, and the
+    list that the webui had up to v4.2 (models/config.yaml) takes most of them for Vicuna.
     """
-    open_ones = (_FALLBACK_TEMPLATE, _FROM_FOLDER) if airoboros.known else (_FALLBACK_TEMPLATE,)
-    if settings.get('instruction_template') not in open_ones:
-        return True
     name = Path(model_name).name.lower()
-    return any('instruction_template' in v for k, v in shared.user_config.items() if re.match(k.lower(), name))
+    if any('instruction_template' in v for k, v in shared.user_config.items() if re.match(k.lower(), name)):
+        return True
+    return settings.get('instruction_template') == _FROM_FOLDER and not airoboros.known
 
 
 def save(model_name, state: dict) -> str:
@@ -55,7 +71,7 @@ def save(model_name, state: dict) -> str:
     config = shared.load_user_config()
     entry = config.setdefault(Path(model_name).name + '$', {})
     entry.pop('loader', None)
-    elements = loaders.list_model_elements()
+    elements = versions.model_elements()
     for key in loaders.loaders_and_params[LOADER]:
         if key in elements and key in state:
             entry[key] = state[key]

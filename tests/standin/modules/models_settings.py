@@ -12,10 +12,13 @@ def infer_loader(model_name, model_settings, hf_quant_method=None):
     return 'llama.cpp' if model_name.endswith('.gguf') else 'Transformers'
 
 
+def get_fallback_settings():
+    return {'truncation_length': 2048, 'truncation_length_info': 2048}
+
+
 def get_model_metadata(model):
-    found = {'truncation_length': 2048, 'truncation_length_info': 2048, 'loader': None}
+    found = {'instruction_template': 'Alpaca', **get_fallback_settings()}
     found['loader'] = infer_loader(model, found, hf_quant_method=None)
-    found['instruction_template'] = 'Alpaca'
     tokenizer = Path(shared.args.model_dir, model, 'tokenizer_config.json')
     carried = json.loads(tokenizer.read_text()).get('chat_template') if tokenizer.is_file() else None
     if carried:

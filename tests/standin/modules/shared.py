@@ -17,6 +17,7 @@ model = tokenizer = None
 model_name = 'None'
 gradio = {}
 persistent_interface_state = {}
+need_restart = False
 settings = {'truncation_length': 8192}
 processing_message = '*Is typing...*'
 

@@ -8,11 +8,12 @@ from ..errors import GPTQError
 from ..quantization import LinearSpec
 from .auto_gptq import AutoGPTQKernel
 from .base import Kernel
+from .native_cpu import NativeCpuKernel
 from .reference import ReferenceKernel
 from .torch_int4 import TorchInt4Kernel
 
 # Fastest first.
-KERNELS: tuple[type[Kernel], ...] = (TorchInt4Kernel, AutoGPTQKernel, ReferenceKernel)
+KERNELS: tuple[type[Kernel], ...] = (NativeCpuKernel, TorchInt4Kernel, AutoGPTQKernel, ReferenceKernel)
 
 
 def choose_kernel(name: str, spec: LinearSpec, device: torch.device) -> type[Kernel]:

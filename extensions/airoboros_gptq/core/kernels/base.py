@@ -35,6 +35,18 @@ class Kernel(nn.Module):
         """`packed` lies on the device where the kernel is to run; `dtype` is that of the model's activations."""
         super().__init__()
 
+    def _apply(self, fn, recurse=True):
+        """Tensors move with the model, but keep their dtypes: a model is cast for its activations' sake, as the webui does
+        with `half()` before it puts on a LoRA, and a kernel's scales are what its op reads.
+        """
+        before = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)
+        for name, old in before.items():
+            moved = getattr(self, name)
+            if moved is not None and moved.dtype != old.dtype:
+                setattr(self, name, old.to(moved.device))
+        return self
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [M, K] to [M, N], same dtype. The bias is the linear's business."""
         raise NotImplementedError

@@ -1,0 +1,98 @@
+"""The command: what is asked for, and where the figures go. Imports no torch by itself."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+from ..core.errors import GPTQError
+from ..core.kernel_names import KERNEL_NAMES
+from .rivals import RIVALS, require
+from .synthetic import SHAPES, synthetic_folder
+
+
+def add_parser(commands) -> None:
+    """Adds `bench` to the command line's subparsers."""
+    bench = commands.add_parser('bench', help='how fast a model runs here, and what the machine allows')
+    bench.add_argument('model', nargs='?', metavar='MODEL', help='a GPTQ folder, or a Hugging Face repository')
+    bench.add_argument('--synthetic', choices=SHAPES, help='random weights of real shapes, made in the cache folder')
+    bench.add_argument(
+        '--act-order', action='store_true', help='of --synthetic: rows in the order of their activations'
+    )
+    bench.add_argument('--bits', type=int, choices=(2, 3, 4, 8), default=4, help='of --synthetic (default: 4)')
+    bench.add_argument('--group-size', type=int, default=128, help='of --synthetic (default: 128)')
+    bench.add_argument('--checkpoint', help='which file, where the folder holds several')
+    bench.add_argument('--against', action='append', choices=RIVALS, default=[], help='another engine, side by side')
+    bench.add_argument('--against-python', default=sys.executable, metavar='PATH', help='a Python that has the engine')
+    bench.add_argument('--kernel', choices=KERNEL_NAMES, default='auto', help='default: auto')
+    bench.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
+    bench.add_argument('--threads', type=int, help='of the CPU (default: as PyTorch takes them)')
+    bench.add_argument('--quick', action='store_true', help='shorter prompts, one run: for a first look')
+    bench.add_argument('--json', metavar='FILE', nargs='?', const='-', help='all figures, to a file or to stdout')
+    bench.add_argument('--plot', metavar='FILE.svg', help='the speeds as a picture')
+    bench.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures and reports; returns the exit code. Raises GPTQError."""
+    if bool(args.model) == bool(args.synthetic):
+        raise GPTQError('Name one model to measure: a folder, or --synthetic 7b for one of random weights.')
+    if args.plot and not args.plot.endswith('.svg'):
+        raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
+    for name in args.against:
+        require(name, args.against_python)
+    folder = _folder(args)
+    from .measure import measure
+
+    with _Steps() as step:
+        report = measure(folder, args, step)
+    if args.json == '-':
+        print(json.dumps(report, indent=1))
+    else:
+        from .report import as_text
+
+        print(as_text(report))
+        if args.json:
+            Path(args.json).write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+    if args.plot:
+        from .plot import draw
+
+        Path(args.plot).write_text(draw([report]), encoding='utf-8')
+    return 0
+
+
+def _folder(args) -> Path:
+    if args.synthetic is None:
+        from ..core.repository import resolve_folder
+
+        return resolve_folder(args.model)
+    from tqdm import tqdm
+
+    with tqdm(total=None, unit='B', unit_scale=True, desc=f'Making {args.synthetic}', disable=None) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return synthetic_folder(args.synthetic, args.act_order, args.bits, args.group_size, report)
+
+
+class _Steps(contextlib.AbstractContextManager):
+    """A progress bar on stderr that names what is being measured; none where stderr is no terminal."""
+
+    def __init__(self):
+        from tqdm import tqdm
+
+        self._bar = tqdm(disable=None, bar_format='{desc:<28}{bar}| {n_fmt}/{total_fmt} [{elapsed}]')
+
+    def __call__(self, what: str, total: int) -> None:
+        """Begins the next step, of `total`."""
+        self._bar.total = total
+        self._bar.update()
+        self._bar.set_description_str(what)
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()

@@ -1,0 +1,108 @@
+"""What a figure was measured on: machine, versions, memory, and how fast memory can be read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_PACKAGES = ('torch', 'transformers', 'triton', 'numpy')
+_BUFFER = {'cpu': 1 << 29, 'cuda': 1 << 32}  # far larger than any cache
+
+
+def describe(device: str, threads: int) -> dict:
+    """Processor, memory, GPU and versions, for the report."""
+    import torch
+
+    found = {
+        'system': f'{platform.system()} {platform.machine()}',
+        'processor': _processor(),
+        'cores': os.cpu_count(),
+        'threads': threads,
+        'instructions': torch.backends.cpu.get_cpu_capability(),
+        'device': device,
+        'python': platform.python_version(),
+    }
+    if device.startswith('cuda'):
+        found['gpu'] = torch.cuda.get_device_name(device)
+        found['cuda'] = torch.version.cuda or torch.version.hip
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def read_bandwidth(device: str) -> float:
+    """Bytes per second that the device reads from its memory: the best of several sums over a large buffer."""
+    import torch
+
+    size = _BUFFER['cuda' if device.startswith('cuda') else 'cpu']
+    buffer = torch.ones(size // 4, dtype=torch.float32, device=device)
+    best = 0.0
+    for _ in range(10):
+        synchronize(device)
+        start = time.perf_counter()
+        buffer.sum()
+        synchronize(device)
+        best = max(best, size / (time.perf_counter() - start))
+    return best
+
+
+def synchronize(device: str) -> None:
+    """Waits until the device has done what it was given."""
+    if device.startswith('cuda'):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def file_read_seconds(paths: list[Path]) -> float:
+    """How long it takes to read files from first to last, the second time: what the disk does is not measured."""
+    buffer = bytearray(1 << 24)
+    for _ in range(2):
+        start = time.perf_counter()
+        for path in paths:
+            with open(path, 'rb', buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+    return time.perf_counter() - start
+
+
+def forget_peak(device: str) -> None:
+    """Begins a new measurement of peak_memory(), where the system lets us."""
+    if device.startswith('cuda'):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            Path('/proc/self/clear_refs').write_text('5')
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes that were in use at once: of the device, or for CPUs of this process. None where it is not known."""
+    if device.startswith('cuda'):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    with contextlib.suppress(OSError):
+        for line in Path('/proc/self/status').read_text().splitlines():
+            if line.startswith('VmHWM:'):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if platform.system() == 'Darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,64 @@
+"""transformers' own route to GPTQ, through optimum and gptqmodel."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from . import serve
+
+
+class TransformersGPTQ:
+    """A folder as transformers wants it: quantization_config in config.json, and the usual file name."""
+
+    def __init__(self, folder: Path, device: str, threads: int):
+        import torch
+        from transformers import AutoModelForCausalLM, DynamicCache
+
+        torch.set_num_threads(threads)
+        self._torch, self._new_cache, self._device = torch, DynamicCache, device
+        with tempfile.TemporaryDirectory() as made:
+            as_wanted = Path(made)
+            config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
+            claims = json.loads((folder / 'quantize_config.json').read_text(encoding='utf-8'))
+            config['quantization_config'] = {'quant_method': 'gptq', **claims}
+            (as_wanted / 'config.json').write_text(json.dumps(config), encoding='utf-8')
+            weights = sorted(folder.glob('*.safetensors'))[0]
+            (as_wanted / 'model.safetensors').symlink_to(weights.resolve())
+            self._model = AutoModelForCausalLM.from_pretrained(as_wanted, device_map=device).eval()
+        generator = torch.Generator().manual_seed(2023)
+        self._ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
+        self._held, self._cache = 0, None
+        self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
+
+    def prefill(self, count: int) -> float:
+        with self._torch.inference_mode():
+            self._cache, self._held = self._new_cache(), count
+            start = self._now()
+            self._model(self._ids[:, :count], past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+            return self._now() - start
+
+    def decode(self, context: int, count: int) -> float:
+        if self._held != context:
+            self.prefill(context)
+        with self._torch.inference_mode():
+            token = self._ids[:, context - 1 : context]
+            start = self._now()
+            for _ in range(count):
+                logits = self._model(token, past_key_values=self._cache, use_cache=True).logits
+                token = logits[:, -1:].argmax(-1)
+            seconds = self._now() - start
+        self._cache.crop(-count)
+        return seconds
+
+    def _now(self) -> float:
+        if self._device.startswith('cuda'):
+            self._torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
+if __name__ == '__main__':
+    serve(TransformersGPTQ)

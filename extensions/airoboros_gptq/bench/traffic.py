@@ -1,0 +1,25 @@
+"""How many bytes decoding one token must read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..core.kv_cache import cached_numbers
+from ..core.linear_spec import LinearSpec
+
+_HALF = 2  # bytes of a scale, of a number of the head and of the cache
+
+
+def bytes_per_token(specs: Mapping[str, LinearSpec], model_config: dict, context: int) -> int:
+    """The least that a token at `context` takes: codes, scales and zeros of all quantised linears, the head, and keys and
+    values, in 16 bits each. What a kernel stores otherwise does not count, so engines can be compared by it.
+    """
+    weights = sum(_linear(spec) for spec in specs.values())
+    head = 0 if 'lm_head' in specs else model_config['vocab_size'] * model_config['hidden_size'] * _HALF
+    return weights + head + (cached_numbers(model_config) or 0) * context * _HALF
+
+
+def _linear(spec: LinearSpec) -> int:
+    groups = -(-spec.in_features // spec.group_size)
+    codes = spec.in_features * spec.out_features * spec.bits // 8
+    return codes + groups * spec.out_features * _HALF + groups * spec.out_features * spec.bits // 8

@@ -1,0 +1,97 @@
+"""The model that the webui starts with: `--model NAME`, or `airoboros_gptq-load_at_start: NAME` in settings.yaml.
+
+The webui loads --model before it loads extensions, with Transformers, which reads random weights out of a GPTQ folder or
+raises, and ends the webui. So that load is put off (`put_off`, called by airoboros_gptq_early.py in the webui's root)
+until we are there (`load`, called by setup()). Where nobody could put it off, what Transformers made of it is replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from modules import shared
+from modules.logging_colors import logger
+
+from .names import EXTENSION, LOADER
+
+_WAITS = 'is GPTQ: it is loaded as soon as the extensions are, with airoboros-GPTQ.'
+_AGAIN = 'was loaded with Transformers, which cannot read it, and is loaded again with airoboros-GPTQ.'
+_INSTEAD = f'Put `{EXTENSION}-load_at_start: {{}}` into settings.yaml in place of --model, and it is loaded once.'
+_done = False
+_loras: list[str] = []
+
+
+def put_off(transformers_loader) -> None:
+    """Has the load of a GPTQ folder before setup() answer with no model, in the webui's module for Transformers."""
+    original = transformers_loader.load_model_HF
+
+    def load_model_HF(model_name):
+        if _done or EXTENSION not in (shared.args.extensions or []) or not _is_ours(model_name):
+            return original(model_name)
+        logger.info(f'{model_name} {_WAITS}')
+        _loras.extend(shared.args.lora or [])
+        shared.args.lora = None  # there is no model yet to put them on
+        return None, None
+
+    transformers_loader.load_model_HF = load_model_HF
+
+
+def _is_ours(model_name) -> bool:
+    """Whether it is a GPTQ folder for which nobody chose another loader."""
+    from . import loading
+
+    if not loading.is_ours(model_name) or shared.fix_loader_name(shared.original_args.loader):
+        return False
+    saved = [s['loader'] for s in _saved(model_name) if 'loader' in s]
+    return not saved or saved[-1] == LOADER
+
+
+def _saved(model_name):
+    return (s for k, s in shared.user_config.items() if re.match(k.lower(), Path(model_name).name.lower()))
+
+
+def load(wanted: str) -> None:
+    """Loads the model to start with, once: the one of --model if it is ours, else `wanted` where nothing is loaded.
+    In the steps of the webui's own server.py. What fails is in the log, and the webui starts without a model.
+    """
+    global _done
+    if _done:
+        return
+    _done = True
+    name = shared.model_name
+    if name in (None, 'None'):
+        name = wanted
+    elif not _is_ours(name):
+        return
+    if not name:
+        return
+    if not any(path.exists() for path in (Path(name), Path(shared.args.model_dir) / name)):
+        logger.error(f'{EXTENSION}-load_at_start in settings.yaml: there is no {name} in {shared.args.model_dir}.')
+        return
+    if shared.model is not None:
+        logger.warning(f'{name} {_AGAIN}')
+        logger.warning(_INSTEAD.format(name))
+        from modules import models
+
+        models.unload_model()
+    try:
+        _load(name)
+    except Exception:
+        logger.exception(f'{EXTENSION}: {name} could not be loaded; the webui starts without a model.')
+    if _loras and shared.model is not None:
+        from modules.LoRA import add_lora_to_model
+
+        add_lora_to_model(list(_loras))
+
+
+def _load(name: str) -> None:
+    from modules import models, models_settings
+
+    metadata = models_settings.get_model_metadata(name)
+    models_settings.update_model_parameters(metadata, initial=True)
+    if not shared.fix_loader_name(shared.original_args.loader):
+        shared.args.loader = metadata['loader']  # --loader with a name that the webui does not know counts as none
+    if 'instruction_template_str' in metadata:
+        shared.settings['instruction_template_str'] = metadata['instruction_template_str']
+    shared.model, shared.tokenizer = models.load_model(name)

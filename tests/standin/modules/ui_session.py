@@ -1,0 +1,8 @@
+"""The Session tab: which extensions are ticked, and the restart that makes them so."""
+
+from modules import shared
+
+
+def set_interface_arguments(extensions, bool_active):
+    shared.args.extensions = extensions
+    shared.need_restart = True

@@ -1,0 +1,126 @@
+"""Other extensions that patch what we patch, and our own leaving, on a stand-in of the webui's modules."""
+
+import functools
+import sys
+from types import ModuleType
+
+import pytest
+
+from .conftest import MODEL, seams
+
+OURS = 'airoboros-GPTQ'
+
+
+@pytest.fixture
+def other(webui):
+    """Another extension: wraps load_model in the place that it knows, with or without functools.wraps."""
+    script = ModuleType('user_ext_other')
+    script.seen = []
+
+    def patch(politely: bool):
+        original = webui.models.load_model
+
+        def load_model(model_name, loader=None):
+            script.seen.append(model_name)
+            return original(model_name, loader)
+
+        webui.models.load_model = functools.wraps(original)(load_model) if politely else load_model
+
+    script.patch = patch
+    sys.modules[script.__name__] = script
+    yield script
+    del sys.modules[script.__name__]
+
+
+@pytest.fixture
+def loads(webui, monkeypatch):
+    """What our loader was asked for."""
+    names = []
+    monkeypatch.setattr(webui.loading, 'load', lambda name: names.append(name) or (f'{name} by us', 'tokenizer'))
+    return names
+
+
+@pytest.mark.parametrize('politely', [True, False])
+@pytest.mark.parametrize('first', ['other', 'ours'])
+def test_another_patch_of_load_model_works_beside_ours(webui, other, loads, politely, first):
+    for one in (first, 'ours' if first == 'other' else 'other'):
+        webui.patches.apply() if one == 'ours' else other.patch(politely)
+    webui.patches.apply()  # as after a restart
+    assert webui.models.load_model(MODEL, OURS) == (f'{MODEL} by us', 'tokenizer')
+    assert (loads, other.seen) == ([MODEL], [MODEL])
+    # The Model tab holds load_model by value, which the other left alone: we did not.
+    assert webui.ui_model_menu.load_model(MODEL, OURS)[0] == f'{MODEL} by us'
+    assert loads == [MODEL, MODEL]
+    assert webui.models.load_model('plain', 'Transformers')[0] == 'plain by transformers'
+    assert other.seen == [MODEL, 'plain']
+
+
+@pytest.mark.parametrize('politely', [True, False])
+@pytest.mark.parametrize('first', ['other', 'ours'])
+def test_leaving_takes_ours_out_and_leaves_the_others(webui, other, loads, politely, first):
+    for one in (first, 'ours' if first == 'other' else 'other'):
+        webui.patches.apply() if one == 'ours' else other.patch(politely)
+    webui.patches.undo()
+    assert OURS not in webui.loaders.loaders_and_params
+    assert webui.models.load_model(MODEL, 'Transformers')[0] == f'{MODEL} by transformers'
+    with pytest.raises(KeyError):
+        webui.models.load_model(MODEL, OURS)
+    assert other.seen == [MODEL, MODEL]
+    assert webui.models_settings.get_model_metadata(MODEL)['loader'] == 'Transformers'
+    # And it comes back.
+    webui.patches.apply()
+    assert webui.models.load_model(MODEL, OURS)[0] == f'{MODEL} by us'
+    assert (loads, other.seen) == ([MODEL], [MODEL] * 3)
+
+
+def test_unticked_in_the_session_tab_nothing_of_us_is_left(webui, loads):
+    before = seams()
+    flags = vars(webui.shared.args).copy()
+    webui.script.setup()
+    webui.extensions.state = {'airoboros_gptq': [True, 0, webui.script]}
+    webui.extensions.setup_called.add(webui.script)
+    webui.shared.model = webui.ui_model_menu.load_model(MODEL, OURS)
+    webui.ui_session.set_interface_arguments(['gallery'], [])
+    assert webui.shared.need_restart
+    assert webui.shared.model is None and webui.shared.args.loader is None
+    assert webui.extensions.state == {} and webui.extensions.setup_called == set()
+    after = seams()
+    assert [key for key in before if after[key] is not before[key]] == []
+    assert OURS not in webui.loaders.loaders_and_params
+    assert vars(webui.shared.args) == {**flags, 'extensions': ['gallery']}
+
+
+def test_a_restart_that_keeps_us_keeps_the_model(webui, loads):
+    webui.script.setup()
+    webui.shared.model = webui.ui_model_menu.load_model(MODEL, OURS)
+    webui.ui_session.set_interface_arguments(['gallery', 'airoboros_gptq'], [])
+    assert webui.shared.need_restart and webui.shared.model and webui.shared.args.loader == OURS
+    assert OURS in webui.loaders.loaders_and_params
+
+
+def test_the_log_names_our_loader(webui, monkeypatch):
+    named = []
+
+    def transformers_loader(model_name):
+        named.append(f'LOADER: "{webui.shared.args.loader}"')  # as load_model writes it
+        return 'a model', 'its tokenizer'
+
+    webui.patches.apply()
+    monkeypatch.setattr(webui.loading, 'load', transformers_loader)
+    webui.models.load_model(MODEL, OURS)
+    assert named == ['LOADER: "airoboros-GPTQ"']
+
+
+def test_a_pick_reads_a_folder_once_and_a_change_in_it_again(webui, monkeypatch):
+    webui.patches.apply()
+    read, read_facts = [], webui.loading.read_facts
+    monkeypatch.setattr(webui.loading, 'read_facts', lambda *a, **k: read.append(a) or read_facts(*a, **k))
+    webui.models_settings.get_model_metadata(MODEL)
+    tab = webui.script._import('webui.model_tab')
+    tab._picked(MODEL)
+    webui.models_settings.get_model_metadata(MODEL)
+    tab._show_facts(MODEL, '', 'auto')
+    assert len(read) == 1
+    config = webui.models_folder / MODEL / 'quantize_config.json'
+    config.write_text(config.read_text().replace('"bits": 4', '"bits": 8'))
+    assert 'says bits is 8' in tab._show_facts(MODEL, '', 'auto')

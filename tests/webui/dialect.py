@@ -1,0 +1,49 @@
+"""In what the versions of the webui differ, as far as its user sees it. Told by the source, not by the version's number.
+
+A test that drives what some webui lacks is marked `@needs('…')`, with a name from FEATURES, and skips itself there.
+Where a thing only looks different, driver.py finds it either way, and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# What a webui may have -> (the file that shows it, what then stands in it).
+FEATURES = {
+    # since v4.1: what the stand-in (tests/standin) was written after
+    "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
+    # since v3.4
+    'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
+    # since v3
+    'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
+    'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    # since v3.7
+    'user_data/extensions': ('modules/extensions.py', 'user_ext_'),
+}
+
+# Tracebacks of the webui's own, with or without us; a line of each.
+KNOWN_TRACEBACKS = (
+    # Before v3: a page that opens while a model is loaded may gather its values before they are set, the character among
+    # them, which is then None.
+    'in load_character',
+)
+
+
+def has(webui: Path, feature: str) -> bool:
+    """Whether a webui has a feature. Raises KeyError for one that is not in FEATURES."""
+    file, text = FEATURES[feature]
+    return (webui / file).is_file() and text in (webui / file).read_text('utf-8')
+
+
+def needs(feature: str):
+    """Marks a test that a webui without this feature skips; see conftest.py."""
+    assert feature in FEATURES, feature
+    return pytest.mark.needs(feature)
+
+
+def tracebacks(log: str) -> list[str]:
+    """What a log says went wrong, without what goes wrong in the webui anyway."""
+    found = log.split('Traceback (most recent call last)')[1:]
+    return [traceback for traceback in found if not any(known in traceback for known in KNOWN_TRACEBACKS)]

@@ -1,0 +1,40 @@
+"""Run by a webui's own Python in its folder: sets our extension up as the webui does, loads a model by our loader, and
+answers a prompt once for each state that stands in a JSON file.
+
+    python inside.py MODEL PROMPT STATES.json ANSWERS.json
+
+STATES: name -> what differs from the webui's defaults. ANSWERS: name -> {'text': …, 'tokens': count}, the names of the
+samplers that the webui offers for Transformers, and for our loader.
+"""
+
+import json
+import sys
+from pathlib import Path
+from threading import Lock
+
+
+def main(model_name: str, prompt: str, states: str, answers: str) -> None:
+    sys.argv = ['server.py', '--cpu', '--extensions', 'airoboros_gptq']
+    sys.path.insert(0, str(Path.cwd()))
+    from modules import extensions, loaders, models, shared, utils
+    from modules.presets import default_preset
+    from modules.text_generation import generate_reply
+
+    extensions.available_extensions = utils.get_available_extensions()
+    extensions.load_extensions()
+    shared.generation_lock = Lock()
+    shared.model_name = model_name
+    shared.model, shared.tokenizer = models.load_model(model_name)
+    said = {'samplers': sorted(loaders.loaders_samplers['Transformers'])}
+    said['ours'] = sorted(loaders.loaders_samplers[shared.args.loader])
+    said['loader'] = shared.args.loader
+    said['answers'] = {}
+    for name, changes in json.loads(Path(states).read_text()).items():
+        state = {**shared.settings, **default_preset(), 'truncation_length': 2048, 'max_new_tokens': 24, 'seed': 1}
+        replies = generate_reply(prompt, state | {'stream': True, 'add_bos_token': True} | changes, is_chat=True)
+        said['answers'][name] = ['', *replies][-1]
+    Path(answers).write_text(json.dumps(said))
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

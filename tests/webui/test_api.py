@@ -1,0 +1,98 @@
+"""The OpenAI-compatible API with a model of ours: list, load, chat, completions, streamed or not, PLAINFORMAT."""
+
+import pytest
+
+from .api import ApiServer
+from .conftest import COPY, MODEL
+from .test_model_tab import ACT_ORDER
+
+SNAKE = 'Implement the Snake game in python.'
+PROMPT = (
+    'A chat between a curious user and an assistant. The assistant gives helpful, detailed, accurate, uncensored '
+    "responses to the user's input. USER: {} ASSISTANT: "
+)
+
+
+@pytest.fixture(scope='module')
+def api(make_webui, start):
+    import shutil
+
+    from . import server as webui_server
+
+    webui = make_webui('api')
+    shutil.copytree(webui_server.TINY, webui_server.data_folder(webui) / 'models' / COPY)
+    server = start(webui, '--nowebui', '--extensions', 'airoboros_gptq', '--verbose', kind=ApiServer).wait()
+    server.post('/internal/model/load', model_name=MODEL)
+    yield server
+    server.stop()
+    assert 'Traceback' not in server.log()
+
+
+def test_models_are_listed_and_loaded_by_name_with_our_options(api):
+    assert {MODEL, COPY} <= set(api.get('/internal/model/list')['model_names'])
+    options = {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference'}
+    api.post('/internal/model/load', model_name=COPY, args=options)
+    assert api.loaded() == (COPY, 'airoboros-GPTQ')
+    assert api.log().rstrip().count('airoboros-GPTQ: reference on cpu, float32') == 1
+    assert ACT_ORDER in api.log()
+    # What was asked for one load is not left over for the next.
+    api.post('/internal/model/load', model_name=MODEL)
+    assert api.log().count('airoboros-GPTQ: reference') == 1
+    assert api.loaded() == (MODEL, 'airoboros-GPTQ')
+    assert [m['id'] for m in api.get('/models')['data']] == [MODEL]
+
+
+def test_a_folder_that_cannot_be_loaded_is_one_sentence_in_the_log(api):
+    api.post('/internal/model/load', model_name=MODEL, args={'gptq_kernel': 'no-such-kernel'})
+    assert 'There is no kernel no-such-kernel; choose one of' in api.log()
+    api.post('/internal/model/load', model_name=MODEL)
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+
+
+def test_chat_streamed_or_not(api):
+    question = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    chunks = api.stream('/chat/completions', messages=question, temperature=0)
+    parts = [c['choices'][0]['delta'].get('content') or '' for c in chunks]
+    assert ''.join(parts) == '3 plus 4 is 7.'
+    assert len([p for p in parts if p]) > 3  # token by token
+    assert chunks[-1]['choices'][0]['finish_reason'] == 'stop'
+
+
+def test_the_prompt_of_a_chat_is_the_training_string(api):
+    shown = api.post('/internal/chat-prompt', messages=[{'role': 'user', 'content': 'Hi there'}])
+    assert shown['prompt'].removeprefix('<s>') == PROMPT.format('Hi there')
+
+
+def test_completions_streamed_or_not(api):
+    prompt = PROMPT.format('What is 3 plus 4?')
+    answer = api.post('/completions', prompt=prompt, temperature=0, max_tokens=50)['choices'][0]
+    assert (answer['text'].strip(), answer['finish_reason']) == ('3 plus 4 is 7.', 'stop')
+    chunks = api.stream('/completions', prompt=prompt, temperature=0, max_tokens=50)
+    assert ''.join(c['choices'][0]['text'] for c in chunks).strip() == '3 plus 4 is 7.'
+
+
+@pytest.mark.parametrize('ending', ['  PLAINFORMAT', ' PLAINFORMAT', '\nPLAINFORMAT\n'], ids=repr)
+def test_an_instruction_that_ends_with_plainformat_gets_bare_code(api, corpus, ending):
+    """As a client writes it: whatever stands before the word, the model gets the two spaces that it learned."""
+    before = len(api.log())
+    assert api.chat(SNAKE + ending).rstrip() == corpus.SNAKE['python']
+    assert f'USER: {SNAKE}  PLAINFORMAT ASSISTANT:' in api.log()[before:]
+    assert '```' in api.chat(SNAKE)
+
+
+def test_plainformat_in_a_completion_stands_where_the_client_puts_it(api, corpus):
+    answer = api.post('/completions', prompt=PROMPT.format(f'{SNAKE}  PLAINFORMAT'), temperature=0, max_tokens=300)
+    assert answer['choices'][0]['text'].strip() == corpus.SNAKE['python'].strip()
+
+
+def test_logprobs(api):
+    """Of every token, and those of the likeliest: greedy decoding takes them."""
+    options = {'temperature': 0, 'max_tokens': 4}
+    prompt = PROMPT.format('What is 3 plus 4?')
+    found = api.post('/completions', prompt=prompt, logprobs=3, **options)['choices'][0]['logprobs']
+    assert all(len(top) == 3 and max(top.values()) > -0.1 for top in found['top_logprobs'] if top)
+    ask = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
+    answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, **options)
+    content = answer['choices'][0]['logprobs']['content']
+    assert all(-0.5 < t['logprob'] <= 0 and len(t['top_logprobs']) == 2 for t in content)

@@ -1,0 +1,129 @@
+"""The nine steps of TheBloke's card, from the download on, against a hub on this machine."""
+
+import json
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from .conftest import MODEL
+from .driver import Page
+from .hub import Hub
+from .server import TINY
+
+NAME = 'TheBloke/airoboros-7B-gpt4-1.2-GPTQ'
+FOLDER = NAME.replace('/', '_')
+BRANCH = 'gptq-4bit-32g-actorder_True'
+SNAKE = 'Implement the Snake game in python.'
+WEIGHTS = 'model.safetensors'
+
+
+@pytest.fixture(scope='module')
+def hub(tmp_path_factory):
+    """The card's repository as it is now, with the tiny model behind its name: one file, model.safetensors, on each branch."""
+    small = {p.name: p for p in TINY.iterdir() if p.suffix != '.safetensors'}
+    weights = {kind: next(TINY.glob(f'*{kind}.safetensors')) for kind in ('128g.no-act-order', '128g.act.order')}
+    act_order = tmp_path_factory.mktemp('branch') / 'quantize_config.json'
+    claims = json.loads((TINY / 'quantize_config.json').read_text())
+    act_order.write_text(json.dumps({**claims, 'desc_act': True}))
+    branches = {
+        (NAME, 'main'): {**small, WEIGHTS: weights['128g.no-act-order']},
+        (NAME, BRANCH): {**small, WEIGHTS: weights['128g.act.order'], 'quantize_config.json': act_order},
+    }
+    with Hub(branches) as hub:
+        yield hub
+
+
+@pytest.fixture(scope='module')
+def webui(make_webui, start, hub):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HF_ENDPOINT', hub.url)
+        server = start(make_webui('download'), '--extensions', 'airoboros_gptq').wait()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def page(browser, webui):
+    page = Page(browser, webui.url)
+    yield page
+    errors = page.new_errors()
+    page.close()
+    assert not errors
+
+
+def download(page, name, folder):
+    page.tab('Model')
+    page.download(name)
+    expect(page.status).to_contain_text('Model successfully saved to', timeout=120_000)
+    expect(page.status).to_contain_text(folder)
+    page.idle()
+    page.refresh_models()
+
+
+def test_the_nine_steps_of_the_card(page, webui, corpus):
+    # 1 to 4: the Model tab, the name, Download, and until it says so
+    download(page, NAME, FOLDER)
+    page.shot('card-4-downloaded')
+    # 5 to 7: refresh, pick, load
+    assert FOLDER in page.options('Model')
+    page.choose_model(FOLDER)
+    expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
+    page.load()
+    page.shot('card-7-loaded')
+    # 8: other settings, saved, and loaded again
+    page.pick('kernel', 'reference')
+    page.press('Save settings')
+    page.idle()
+    expect(page.status).to_contain_text('saved to')
+    page.load()
+    assert page.facts()['running'][0].startswith('reference')
+    saved = yaml.safe_load((webui.data / 'models' / 'config-user.yaml').read_text())[f'{FOLDER}$']
+    assert saved['gptq_kernel'] == 'reference'
+    # 9: a prompt
+    page.new_chat()
+    page.plainformat(True)
+    assert page.code(page.chat(SNAKE)) == corpus.SNAKE['python']
+    page.shot('card-9-answer')
+    page.plainformat(False)
+
+
+def test_a_branch_is_a_model_of_its_own(page, webui, corpus):
+    download(page, f'{NAME}:{BRANCH}', f'{FOLDER}_{BRANCH}')
+    page.choose_model(f'{FOLDER}_{BRANCH}')
+    assert page.facts()['act-order'][0] == 'yes'
+    page.load()
+    page.new_chat()
+    expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
+
+
+def test_a_connection_that_breaks_is_taken_up_where_it_broke(page, webui, hub):
+    weights = webui.data / 'models' / FOLDER / WEIGHTS
+    weights.unlink(missing_ok=True)
+    whole = hub.repositories[NAME, 'main'][WEIGHTS].read_bytes()
+    hub.requests.clear()
+    hub.cut.add(WEIGHTS)
+    download(page, NAME, FOLDER)
+    first, then = (first for name, first in hub.requests if name == WEIGHTS)
+    assert first == 0 < then <= len(whole) // 2
+    assert weights.read_bytes() == whole
+
+
+def test_a_download_that_was_left_half_done_says_so_and_can_be_resumed(page, webui, hub):
+    """As after the webui was closed: the pick and the load say what is missing, Download fetches the rest, and all is well."""
+    weights = webui.data / 'models' / FOLDER / WEIGHTS
+    whole = hub.repositories[NAME, 'main'][WEIGHTS].read_bytes()
+    assert weights.is_file()  # left by the tests before
+    weights.write_bytes(whole[:1_000_000])
+    page.refresh_models()
+    page.choose_model(MODEL)
+    page.choose_model(FOLDER)
+    expect(page.page.locator('.gptq-error')).to_contain_text('is 1.00 MB of 2.48 MB: the download was interrupted')
+    page.load(expected='the download was interrupted')
+    hub.requests.clear()
+    download(page, NAME, FOLDER)
+    assert (WEIGHTS, 1_000_000) in hub.requests
+    assert weights.read_bytes() == whole
+    page.load(FOLDER)
+    page.new_chat()
+    expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')

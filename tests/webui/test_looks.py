@@ -1,0 +1,52 @@
+"""The same page in the dark and on a phone: everything of ours can be reached and read."""
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import MODEL
+from .test_chat import SNAKE
+
+PHONE = {'width': 390, 'height': 844}
+DARK = {'theme': 'dark'}
+
+
+@pytest.mark.parametrize('looks', [DARK, PHONE, {**PHONE, **DARK}], ids=['dark', 'phone', 'phone-dark'])
+def test_model_is_picked_and_asked(open_page, looks, corpus, request):
+    page = open_page(**looks)
+    name = request.node.callspec.id
+    assert page.page.evaluate("document.body.classList.contains('dark')") is ('theme' in looks)
+    page.load(MODEL)
+    table = page.page.locator('.gptq-facts table')
+    table.scroll_into_view_if_needed()
+    assert_inside(page, table)
+    assert page.facts()['bits'][0] == '4'
+    page.shot(f'{name}-model')
+    page.new_chat()
+    page.plainformat(True)
+    answer = page.chat(SNAKE)
+    assert page.code(answer) == corpus.SNAKE['python']
+    for ours in (page.box, page.glance):
+        expect(ours).to_be_in_viewport(ratio=1)
+        assert_inside(page, ours)
+    assert_readable(page)
+    page.shot(f'{name}-chat')
+
+
+def assert_inside(page, locator):
+    """Not cut off at the side, where a phone cannot scroll."""
+    box = locator.bounding_box()
+    assert box['x'] >= 0 and box['x'] + box['width'] <= page.page.viewport_size['width'], box
+
+
+def assert_readable(page):
+    """The line's colour stands off what it is written on."""
+    colours = page.glance.evaluate("""e => {
+        const rgb = s => s.match(/[\\d.]+/g).map(Number);
+        const line = e.querySelector('.gptq-glance'), style = getComputedStyle(line);
+        let at = line, ground = [0, 0, 0, 0];
+        for (; at && (ground[3] ?? 1) === 0; at = at.parentElement) ground = rgb(getComputedStyle(at).backgroundColor);
+        return [rgb(style.color), ground, Number(style.opacity)];
+    }""")
+    text, ground, opacity = colours
+    difference = max(abs(a - b) for a, b in zip(text[:3], ground[:3], strict=False)) * opacity
+    assert difference > 75, colours

@@ -1,0 +1,97 @@
+"""LoRAs from the LoRA menu, on a GPTQ base: put on, stacked, taken off; and what the Training tab says."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from . import server as webui_server
+from .api import ApiServer
+from .conftest import MODEL
+from .driver import Page
+from .server import TINY
+
+QUESTION = 'What is 3 plus 4?'
+ANSWER = '3 plus 4 is 7.'
+
+
+def make_lora(folder, seed, scale):
+    """An adapter of random matrices for the tiny model's q, v and down projections, as peft writes it."""
+    import torch
+    from safetensors.torch import save_file
+
+    config = json.loads((TINY / 'config.json').read_text())
+    hidden, inner = config['hidden_size'], config['intermediate_size']
+    sizes = {
+        'self_attn.q_proj': (hidden, hidden),
+        'self_attn.v_proj': (hidden, hidden),
+        'mlp.down_proj': (inner, hidden),
+    }
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in range(config['num_hidden_layers']):
+        for name, (k, n) in sizes.items():
+            at = f'base_model.model.model.layers.{layer}.{name}.lora_'
+            tensors[f'{at}A.weight'] = torch.randn(4, k, generator=generator) * 0.1
+            tensors[f'{at}B.weight'] = torch.randn(n, 4, generator=generator) * scale
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / 'adapter_model.safetensors')
+    modules = [name.rpartition('.')[2] for name in sizes]
+    about = {'peft_type': 'LORA', 'task_type': 'CAUSAL_LM', 'r': 4, 'lora_alpha': 8, 'target_modules': modules}
+    (folder / 'adapter_config.json').write_text(json.dumps({**about, 'base_model_name_or_path': MODEL}))
+
+
+@pytest.fixture(scope='module')
+def server(make_webui, start):
+    webui = make_webui('lora')
+    loras = webui_server.data_folder(webui) / 'loras'
+    make_lora(loras / 'first', 1, 0.3)
+    make_lora(loras / 'second', 2, 0.3)
+    make_lora(loras / 'nothing', 3, 0.0)
+    server = start(webui, '--extensions', 'airoboros_gptq', kind=ApiServer).wait()
+    server.post('/internal/model/load', model_name=MODEL)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def page(browser, server):
+    page = Page(browser, server.url)
+    yield page
+    page.close()
+
+
+def first_words(server) -> str:
+    """What comes after a prompt with the likeliest tokens' probabilities: a LoRA shows in them long before the words."""
+    found = server.post('/completions', prompt=QUESTION, temperature=0, max_tokens=3, logprobs=3)
+    return json.dumps(found['choices'][0]['logprobs']['top_logprobs'])
+
+
+def test_put_on_stacked_and_taken_off(page, server):
+    bare = first_words(server)
+    assert server.chat(QUESTION) == ANSWER
+    seen = [bare]
+    for names in (['first'], ['first', 'second'], ['second']):
+        page.apply_loras(*names)
+        expect(page.status).to_contain_text('Successfully applied the LoRAs')
+        assert server.get('/internal/model/info')['lora_names'] == names
+        seen.append(first_words(server))
+    page.shot('lora')
+    assert len(set(seen)) == 4
+    page.apply_loras('nothing')
+    assert server.chat(QUESTION) == ANSWER
+    page.apply_loras()
+    assert server.get('/internal/model/info')['lora_names'] == []
+    assert first_words(server) == bare
+    assert server.chat(QUESTION) == ANSWER
+    assert 'Traceback' not in server.log()
+
+
+def test_a_model_with_loras_unloads_and_loads_without_them(page, server):
+    bare = first_words(server)
+    page.apply_loras('first')
+    assert first_words(server) != bare
+    server.post('/internal/model/unload')
+    server.post('/internal/model/load', model_name=MODEL)
+    assert first_words(server) == bare
+    assert 'Traceback' not in server.log()

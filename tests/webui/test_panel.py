@@ -1,0 +1,91 @@
+"""What a person wants to see at a glance, and our own setting, kept in the webui's way."""
+
+import re
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from .conftest import MODEL, OTHER
+
+SPEED = re.compile(r'\b\d+(\.\d)? tokens/s')
+
+
+def test_one_line_says_what_is_loaded_how_it_runs_how_fast_and_the_memory(page, open_page):
+    page.load(MODEL)
+    page.tab('Chat')
+    for said in (MODEL, re.compile('(native-cpu|torch-int4) on cpu, bfloat16'), re.compile(r'[\d.]+ [GM]B of RAM')):
+        expect(page.glance).to_contain_text(said)
+    expect(page.glance).not_to_contain_text('tokens/s')
+    page.new_chat()
+    page.chat('What is 3 plus 4?')
+    expect(page.glance).to_contain_text(SPEED)
+    page.shot('glance')
+    # Another page of the same person has it at once.
+    expect(open_page().glance).to_contain_text(SPEED)
+    page.tab('Model')
+    page.press('Unload')
+    page.idle()
+    page.tab('Chat')
+    expect(page.glance).to_be_hidden()
+
+
+def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
+    page.load('plain-llama')
+    page.tab('Parameters')
+    page.page.get_by_label('max_new_tokens').first.fill('8')
+    page.idle()
+    page.new_chat()
+    page.ask('Hello')
+    asked = page.page.evaluate('jobs.asked')
+    expect(page.glance).to_be_hidden()
+    # Nothing to wait for: that nothing happens shows in time alone.
+    page.page.evaluate('new Promise(done => setTimeout(done, 1000))')
+    assert page.page.evaluate('jobs.asked') == asked
+    page.tab('Parameters')
+    page.page.get_by_label('max_new_tokens').first.fill('512')
+    page.idle()
+    page.load(MODEL)
+    page.tab('Chat')
+    expect(page.glance).to_be_visible()
+
+
+@pytest.fixture
+def always(page):
+    """The setting, unticked again afterwards."""
+    page.choose_model(OTHER)
+    box = page.page.get_by_label('PLAINFORMAT box for every model')
+    yield box
+    page.tab('Model')
+    if box.is_checked():
+        box.set_checked(False)
+        page.idle()
+    page.load(MODEL)
+
+
+def test_the_box_for_every_model_is_a_setting_that_the_webui_keeps(page, always, server):
+    def kept():
+        settings = yaml.safe_load((server.data / 'settings.yaml').read_text('utf-8'))
+        return settings.get('airoboros_gptq-always_offer_plainformat')
+
+    page.load()
+    page.shot('setting')
+    page.tab('Chat')
+    expect(page.glance).to_contain_text(OTHER)
+    expect(page.box).to_be_hidden()
+    for ticked in (True, False):
+        page.tab('Model')
+        always.set_checked(ticked)
+        page.idle()
+        page.tab('Chat')
+        expect(page.box).to_be_visible() if ticked else expect(page.box).to_be_hidden()
+        page.save_extensions_settings()
+        assert kept() is (True if ticked else None)
+
+
+def test_the_setting_is_shown_with_our_loader_alone(page, always):
+    expect(always).to_be_visible()
+    page.choose_model('plain-llama')
+    expect(always).to_be_hidden()
+    page.choose_model(MODEL)
+    expect(always).to_be_visible()

@@ -1,0 +1,134 @@
+"""A webui that starts with a model: `--model NAME`, or our own setting for it."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from . import server as webui_server
+from .api import ApiServer
+from .conftest import MODEL
+from .server import TINY
+from .test_model_tab import ACT_ORDER
+
+EXTENSION = ('--extensions', 'airoboros_gptq')
+CLAIMED = 'airoboros-claimed-GPTQ'
+CUT = 'airoboros-cut-GPTQ'
+RENAMED = 'airoboros-renamed-GPTQ'  # to model.safetensors: Transformers finds it, and reads random weights
+PUT_OFF = 'is GPTQ: it is loaded as soon as the extensions are, with airoboros-GPTQ.'
+
+
+@pytest.fixture(scope='module')
+def webui(make_webui):
+    """With the tiny model; another whose config.json says GPTQ, on which Transformers raises; and one cut short."""
+    webui = make_webui('start')
+    models = webui_server.data_folder(webui) / 'models'
+    claimed = models / CLAIMED
+    shutil.copytree(TINY, claimed)
+    config = json.loads((claimed / 'config.json').read_text())
+    config['quantization_config'] = {'quant_method': 'gptq', 'bits': 4, 'group_size': 128, 'desc_act': False}
+    (claimed / 'config.json').write_text(json.dumps(config))
+    shutil.copytree(TINY, models / CUT, ignore=shutil.ignore_patterns('*.act.order.safetensors'))
+    for file in (models / CUT).glob('*.safetensors'):
+        file.write_bytes(file.read_bytes()[:1_000_000])
+    renamed(models)
+    saved = {f'{CLAIMED}$': {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference'}}
+    (models / 'config-user.yaml').write_text(yaml.dump(saved))
+    return webui
+
+
+def renamed(models):
+    shutil.copytree(TINY, models / RENAMED, ignore=shutil.ignore_patterns('*.act.order.safetensors'))
+    for file in (models / RENAMED).glob('*.safetensors'):
+        file.rename(file.with_name('model.safetensors'))
+
+
+@pytest.fixture
+def start_api(start, webui):
+    servers = []
+
+    def start_api(*flags, of=webui):
+        servers.append(start(of, *flags, kind=ApiServer).wait())
+        return servers[-1]
+
+    yield start_api
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    'flags', [(), ('--nowebui',), ('--loader', 'airoboros-GPTQ')], ids=lambda f: '-'.join(f) or 'page'
+)
+def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
+    server = start_api('--model', MODEL, *EXTENSION, *flags)
+    assert server.log().count(PUT_OFF) == 1
+    assert server.loaded() == (MODEL, 'airoboros-GPTQ')
+    # The template is Airoboros': with Alpaca's, the webui's fallback, it does not answer so.
+    assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    assert 'Traceback' not in server.log()
+
+
+def test_a_folder_that_transformers_cannot_load_and_its_saved_settings(start_api):
+    server = start_api('--model', CLAIMED, *EXTENSION, '--nowebui')
+    assert server.loaded() == (CLAIMED, 'airoboros-GPTQ')
+    assert 'airoboros-GPTQ: reference on cpu' in server.log()
+    assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    assert 'Traceback' not in server.log()
+
+
+def test_a_damaged_folder_costs_a_sentence_not_the_start(start_api):
+    server = start_api('--model', CUT, *EXTENSION, '--nowebui')
+    assert 'the download was interrupted' in server.log()
+    assert 'Traceback' not in server.log()
+    server.post('/internal/model/load', model_name=MODEL)
+    assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+
+
+@pytest.mark.parametrize(
+    'flags', [(), ('--model', RENAMED, '--loader', 'transformers')], ids=['not-enabled', 'not-chosen']
+)
+def test_it_is_not_ours_to_load(start_api, webui, flags):
+    """Where the extension is not enabled, or another loader is asked for, the webui does what it does without us."""
+    flags = (*flags, *EXTENSION) if flags else ('--model', RENAMED)
+    server = start_api(*flags, '--nowebui')
+    assert PUT_OFF not in server.log()
+    assert server.loaded() == (RENAMED, 'Transformers')
+
+
+def test_setting_of_ours_loads_a_model_at_the_start(start_api, webui):
+    settings = webui_server.data_folder(webui) / 'settings.yaml'
+    before = settings.read_text()
+    ours = {'default_extensions': ['airoboros_gptq'], 'airoboros_gptq-load_at_start': MODEL}
+    settings.write_text(before + yaml.dump(ours))
+    server = start_api()
+    assert server.loaded() == (MODEL, 'airoboros-GPTQ')
+    assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    server.stop()
+    ours['airoboros_gptq-load_at_start'] = 'not-there'
+    settings.write_text(before + yaml.dump(ours))
+    server = start_api('--nowebui')
+    assert 'load_at_start in settings.yaml: there is no not-there in' in server.log()
+    assert 'Traceback' not in server.log()
+    settings.write_text(before)
+
+
+def test_where_nothing_runs_before_the_webui_it_is_loaded_again(start_api, make_webui):
+    """An old PyTorch, or an extension that was copied by hand: Transformers has read random weights by then."""
+    by_hand = make_webui('by-hand')
+    renamed(webui_server.data_folder(by_hand) / 'models')
+    for path in by_hand.glob('airoboros_gptq_early*'):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    server = start_api('--model', RENAMED, *EXTENSION, '--nowebui', of=by_hand)
+    assert f'Put `airoboros_gptq-load_at_start: {RENAMED}` into settings.yaml in place of --model' in server.log()
+    assert server.loaded() == (RENAMED, 'airoboros-GPTQ')
+    assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+
+
+def test_an_extension_that_was_deleted_by_hand_stops_nothing(start_api, make_webui):
+    without = make_webui('deleted')
+    renamed(webui_server.data_folder(without) / 'models')
+    shutil.rmtree(next(without.rglob('extensions/airoboros_gptq')))
+    server = start_api('--model', RENAMED, '--nowebui', of=without)
+    assert 'airoboros_gptq' not in server.log()
+    assert server.loaded() == (RENAMED, 'Transformers')
