@@ -1,0 +1,103 @@
+"""Triton's kernels, which PyTorch for NVIDIA GPUs brings with it: 2, 3, 4 and 8 bits, any group size, act-order.
+
+How they compute stands in `core/gpu/matmul.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import torch
+
+from ..gpu.layout import make_layout, stored_bits
+from ..quantization import LinearSpec, PackedLinear
+from .base import Kernel
+
+FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
+TILE = 32
+_BLOCK, _WARPS = 64, 4
+
+
+class TritonKernel(Kernel):
+    """fp16 or bf16 outside, fp32 inside. Act-order costs one sort of the rows at load."""
+
+    name = 'triton'
+
+    @classmethod
+    def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
+        interpreted = os.environ.get('TRITON_INTERPRET') == '1'
+        if device.type != 'cuda' and not interpreted:
+            return f'it does not run on {device.type}'
+        if importlib.util.find_spec('triton') is None:
+            return 'Triton is not installed (pip install triton, or triton-windows on Windows)'
+        if not interpreted and not torch.version.hip and torch.cuda.get_device_capability(device) < (7, 0):
+            return 'the GPU is older than sm70'
+        if spec.bits not in (2, 3, 4, 8):
+            return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
+        per_word = 32 // stored_bits(spec.bits)
+        if spec.uneven or spec.group_size % per_word or spec.in_features % per_word:
+            return f'it is for groups of one size, a multiple of {per_word}, of which only the last may be shorter'
+        return None
+
+    @classmethod
+    def compute_dtype(cls, device: torch.device) -> torch.dtype:
+        return torch.float16 if device.type == 'cuda' else torch.float32
+
+    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
+        super().__init__(packed, spec, dtype)
+        self.spec = spec
+        self.bits = stored_bits(spec.bits)
+        for name, tensor in make_layout(packed, spec, TILE)._asdict().items():
+            self.register_buffer(name, tensor, persistent=False)
+        per_word = 32 // self.bits
+        self.words = spec.in_features // per_word
+        self.words_per_group = spec.group_size // per_word
+
+    @property
+    def groups(self) -> int:
+        return self.scales.shape[1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > FEW:
+            return x @ self.dequantise(x.dtype)
+        from ..gpu.matmul import rows_kernel
+
+        x = x.contiguous()
+        y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
+        rows_kernel[(len(x), len(self.codes))](
+            x, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), **self.constants(),
+            num_warps=_WARPS,
+        )  # fmt: skip
+        return y
+
+    def dequantise(self, dtype: torch.dtype) -> torch.Tensor:
+        """The weight [K, N] in `dtype`, rows in the order of the input."""
+        from ..gpu.matmul import dequantise_kernel
+
+        spec = self.spec
+        weight = torch.empty(spec.in_features, spec.out_features, dtype=dtype, device=self.codes.device)
+        constants = self.constants()
+        del constants['EVEN']
+        dequantise_kernel[(-(-self.words // _BLOCK), len(self.codes))](
+            weight, *self.tensors(), spec.out_features, *self.sizes(), **constants, num_warps=_WARPS
+        )
+        return weight
+
+    def tensors(self) -> tuple:
+        """order, codes, scales and zeros, as the kernels take them."""
+        codes = self.codes
+        return (codes if self.order is None else self.order, codes, self.scales, codes if self.zeros is None else self.zeros)
+
+    def sizes(self) -> tuple[int, int, int]:
+        return self.words, self.groups, self.words_per_group
+
+    def constants(self, block: int = _BLOCK) -> dict:
+        return {
+            'BITS': self.bits,
+            'HAS_ORDER': self.order is not None,
+            'HAS_ZEROS': self.zeros is not None,
+            'EVEN': self.words % block == 0,
+            'BLOCK': block,
+            'TILE': TILE,
+        }
