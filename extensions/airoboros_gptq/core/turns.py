@@ -73,7 +73,7 @@ class Turns:
         reserve = min(_setting(model, kwargs, 'max_new_tokens') or _LIKELY_ANSWER, _LIKELY_ANSWER)
         cache = self.kept.take(ids, state, reserve)
         if cache is None:
-            cache = make_cache(model, len(ids) + reserve)
+            cache = make_cache(model)
         if cache is None:
             return generate(model, *args, **kwargs)
         record = _Record(ids)

@@ -1,7 +1,7 @@
 """How the codes of one linear lie on a GPU: in tiles of columns, so that a program reads one stretch of memory.
 
 Rows are sorted by group. A word holds 32 / bits codes of one column, lowest bits first, as the file does; codes of 3 bits
-stand in 4. Columns are filled up to whole tiles with scales of zero.
+stand in 4, moved to lie around 8 as those do, and zeros with them. Columns are filled up to whole tiles with scales of zero.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import torch
 
 from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
+
+
+TILE = 32  # columns; four to a thread
 
 
 class Layout(NamedTuple):
@@ -32,17 +35,18 @@ def stored_bits(bits: int) -> int:
     return 4 if bits == 3 else bits
 
 
-def make_layout(packed: PackedLinear, spec: LinearSpec, tile: int) -> Layout:
+def make_layout(packed: PackedLinear, spec: LinearSpec, tile: int = TILE) -> Layout:
     """The linear of a file, on the device where `packed` lies. K is a multiple of P."""
     bits, device = stored_bits(spec.bits), packed.qweight.device
+    moved = 2 ** (bits - 1) - 2 ** (spec.bits - 1)
     codes, order = packed.qweight, None
     if spec.desc_act:
         order = torch.argsort(group_index(spec, packed.g_idx, device), stable=True)
     if order is not None or bits != spec.bits:
         codes = unpack(packed.qweight, spec.bits)
-        codes = _pack(codes if order is None else codes[order], bits)
-    zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format)
-    middle = bool((zeros == 2 ** (spec.bits - 1)).all())
+        codes = _pack((codes if order is None else codes[order]) + moved, bits)
+    zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format) + moved
+    middle = bool((zeros == 2 ** (bits - 1)).all())
     scales = packed.scales
     halves = scales.half()
     if scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales):

@@ -1,8 +1,9 @@
 """x @ w for one GPTQ linear, weights as layout.py lays them out: one row at a time, and dequantisation for many rows.
 
 A code of b bits at the top of a float's mantissa makes the number 1 + q / 2**b, one lower 1 + q / 4**b: with the exponent of
-1.0 put on, two bit operations and no conversion make a code a float. What the ones add is taken off per word of codes.
-Sums are fp32, and the same for a row whatever others come with it.
+1.0 put on, bit operations and no conversion make a code a float. What the ones add is taken off per word of codes. The
+exponent comes as an argument, `one`, since an instruction has room for one constant, which is the mask. Sums are fp32, and
+the same for a row whatever others come with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-ONE = tl.constexpr(0x3F800000)  # the bits of 1.0
+ONE = 0x3F800000  # the bits of 1.0
+
+
+@triton.jit
+def _shifted(word, LEFT: tl.constexpr):
+    if LEFT >= 0:
+        return word << LEFT
+    else:
+        return word >> -LEFT
 
 
 @triton.jit
@@ -24,6 +33,7 @@ def tile_sums(
     words,
     groups,
     words_per_group,
+    one,
     BITS: tl.constexpr,
     HAS_ORDER: tl.constexpr,
     HAS_ZEROS: tl.constexpr,
@@ -53,8 +63,8 @@ def tile_sums(
         else:
             scale = tl.load(scales + at, mask=(row < words)[:, None], other=0).to(tl.float32)
         dot = tl.zeros([BLOCK, TILE], tl.float32)
-        ones = tl.zeros([BLOCK], tl.float32)
-        sum_x = tl.zeros([BLOCK], tl.float32)
+        low_sum = tl.zeros([BLOCK], tl.float32)
+        high_sum = tl.zeros([BLOCK], tl.float32)
         for i in tl.static_range(P // 2):
             index = row * P + 2 * i
             if HAS_ORDER:
@@ -69,25 +79,23 @@ def tile_sums(
             else:
                 low_x = tl.load(x + low_index, mask=row < words, other=0).to(tl.float32)
                 high_x = tl.load(x + high_index, mask=row < words, other=0).to(tl.float32)
-            sum_x += low_x + high_x
+            low_sum += low_x
+            high_sum += high_x
             low_x *= 1 << (2 * BITS)
             high_x *= 1 << BITS
-            ones += low_x + high_x
-            SHIFT: tl.constexpr = LOW - 2 * BITS * i
-            if SHIFT >= 0:
-                moved = word << SHIFT
-            else:
-                moved = word >> -SHIFT
-            low = ((moved & (MASK << LOW)) | ONE).to(tl.float32, bitcast=True)
-            high = ((moved & (MASK << HIGH)) | ONE).to(tl.float32, bitcast=True)
+            moved = _shifted(word, LOW - 2 * BITS * i)
+            low = ((moved & (MASK << LOW)) | one).to(tl.float32, bitcast=True)
+            high = ((moved & (MASK << HIGH)) | one).to(tl.float32, bitcast=True)
             dot += low * low_x[:, None]
             dot += high * high_x[:, None]
+        ones = low_sum * (1 << (2 * BITS)) + high_sum * (1 << BITS)
+        sum_x = low_sum + high_sum
         if HAS_ZEROS:
             if EVEN:
                 zero = tl.load(zeros + at).to(tl.float32)
             else:
                 zero = tl.load(zeros + at, mask=(row < words)[:, None], other=0).to(tl.float32)
-            dot -= ones[:, None] + zero * sum_x[:, None]
+            dot = (dot - ones[:, None]) - zero * sum_x[:, None]
         else:
             dot -= (ones + (1 << (BITS - 1)) * sum_x)[:, None]
         total += dot * scale
@@ -107,6 +115,7 @@ def rows_kernel(
     words,
     groups,
     words_per_group,
+    one,
     BITS: tl.constexpr,
     HAS_ORDER: tl.constexpr,
     HAS_ZEROS: tl.constexpr,
@@ -117,7 +126,7 @@ def rows_kernel(
     """x [M, K] to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
     row, tile = tl.program_id(0), tl.program_id(1)
     sums = tile_sums(
-        x + row * inputs, order, codes, scales, zeros, tile, words, groups, words_per_group,
+        x + row * inputs, order, codes, scales, zeros, tile, words, groups, words_per_group, one,
         BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)

@@ -10,12 +10,11 @@ import os
 
 import torch
 
-from ..gpu.layout import make_layout, stored_bits
+from ..gpu.layout import TILE, make_layout, stored_bits
 from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
 
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
-TILE = 32
 _BLOCK, _WARPS = 64, 4
 
 
@@ -23,6 +22,7 @@ class TritonKernel(Kernel):
     """fp16 or bf16 outside, fp32 inside. Act-order costs one sort of the rows at load."""
 
     name = 'triton'
+    warps = _WARPS
 
     @classmethod
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
@@ -48,7 +48,7 @@ class TritonKernel(Kernel):
         super().__init__(packed, spec, dtype)
         self.spec = spec
         self.bits = stored_bits(spec.bits)
-        for name, tensor in make_layout(packed, spec, TILE)._asdict().items():
+        for name, tensor in make_layout(packed, spec)._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
         per_word = 32 // self.bits
         self.words = spec.in_features // per_word
@@ -61,12 +61,13 @@ class TritonKernel(Kernel):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > FEW:
             return x @ self.dequantise(x.dtype)
-        from ..gpu.matmul import rows_kernel
+        from ..gpu.matmul import ONE, rows_kernel
 
         x = x.contiguous()
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
         rows_kernel[(len(x), len(self.codes))](
-            x, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), **self.constants(),
+            x, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+            **self.constants(),
             num_warps=_WARPS,
         )  # fmt: skip
         return y
