@@ -30,7 +30,7 @@ log = logging.getLogger('airoboros_gptq')
 
 # Arguments of forward() that change nothing for one token on a full cache, or are looked at.
 _MAY_BE_ANYTHING = (
-    *('input_ids', 'past_key_values', 'attention_mask', 'position_ids', 'cache_position', 'use_cache'),
+    *('input_ids', 'past_key_values', 'cache', 'attention_mask', 'position_ids', 'cache_position', 'use_cache'),
     *('logits_to_keep', 'num_logits_to_keep', 'return_dict'),
 )
 
@@ -67,7 +67,7 @@ class Decoding:
 
     def __call__(self, *args, **kwargs):
         """As transformers' forward()."""
-        cache = kwargs.get('past_key_values')
+        cache = kwargs.get('past_key_values', kwargs.get('cache'))  # its name changes in transformers 5.40
         ids = args[0] if len(args) == 1 else kwargs.get('input_ids')
         if self.step is not None and len(args) < 2 and self._takes(ids, cache, kwargs):
             try:

@@ -40,6 +40,7 @@ def tile_sums(
     EVEN: tl.constexpr,
     BLOCK: tl.constexpr,
     TILE: tl.constexpr,
+    STAGES: tl.constexpr,
 ):
     """x [K] times one tile of the weight: fp32 [TILE]. `words` is K / P, EVEN says that BLOCK divides it."""
     P: tl.constexpr = 32 // BITS
@@ -50,7 +51,7 @@ def tile_sums(
     total = tl.zeros([BLOCK, TILE], tl.float32)
     codes += tile.to(tl.int64) * words * TILE
     first_group = tile * groups
-    for start in range(0, words, BLOCK):
+    for start in tl.range(0, words, BLOCK, num_stages=STAGES):
         row = start + tl.arange(0, BLOCK)
         if EVEN:
             word = tl.load(codes + row[:, None] * TILE + columns[None, :])
@@ -122,12 +123,13 @@ def rows_kernel(
     EVEN: tl.constexpr,
     BLOCK: tl.constexpr,
     TILE: tl.constexpr,
+    STAGES: tl.constexpr,
 ):
     """x [M, K] to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
     row, tile = tl.program_id(0), tl.program_id(1)
     sums = tile_sums(
         x + row * inputs, order, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
     tl.store(y + row * outputs + column, sums.to(y.dtype.element_ty), mask=column < outputs)

@@ -51,13 +51,13 @@ def normed_linear_kernel(
     normed, hidden, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, size, epsilon,
     HAS_BIAS: tl.constexpr, NORM: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values."""
     tile = tl.program_id(0)
     sums = tile_sums(
         normed, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
     )  # fmt: skip
     sums *= _one_over_rms(hidden, size, epsilon, NORM)
     column = tile * TILE + tl.arange(0, TILE)
@@ -71,17 +71,17 @@ def gated_linear_kernel(
     normed, hidden, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, size, epsilon,
     HAS_PLACE: tl.constexpr, NORM: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
     tile = tl.program_id(0)
     gate = tile_sums(
         normed, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
     )  # fmt: skip
     up = tile_sums(
         normed, codes, codes, scales, zeros, tile + tl.num_programs(0), words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
     )  # fmt: skip
     scale = _one_over_rms(hidden, size, epsilon, NORM)
     gate *= scale
@@ -99,13 +99,13 @@ def residual_linear_kernel(
     x, hidden, normed, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
     HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
     tile = tl.program_id(0)
     sums = tile_sums(
         x, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
     inside = column < outputs

@@ -79,7 +79,7 @@ class TritonKernel(Kernel):
         spec = self.spec
         weight = torch.empty(spec.in_features, spec.out_features, dtype=dtype, device=self.codes.device)
         constants = self.constants()
-        del constants['EVEN']
+        del constants['EVEN'], constants['STAGES']
         dequantise_kernel[(-(-self.words // _BLOCK), len(self.codes))](
             weight, *self.tensors(), spec.out_features, *self.sizes(), **constants, num_warps=_WARPS
         )
@@ -101,4 +101,5 @@ class TritonKernel(Kernel):
             'EVEN': self.words % block == 0,
             'BLOCK': block,
             'TILE': TILE,
+            'STAGES': 1,
         }
