@@ -24,11 +24,12 @@ SHAPES = {  # kind, in_features, out_features
     'down': ('residual', 11008, 4096),
 }
 WAYS = [
-    (tile, block, warps, stages)
-    for tile, block, warps, stages in itertools.product((16, 32, 64), (64, 128, 256), (4, 8), (1, 3))
-    if block * tile // (32 * warps) in (8, 16, 32) and not (stages > 1 and block * tile > 4096)
+    (tile, block, warps)
+    for tile, block, warps in itertools.product((16, 32), (32, 64, 128, 256), (2, 4, 8))
+    if block * tile // (32 * warps) in (4, 8, 16)
 ]
 GROUP = 16  # words of a group of 128
+EARLY = {'EARLY': True, 'launch_pdl': True}
 
 
 class Weights:
@@ -45,30 +46,31 @@ class Weights:
         self.scales = [torch.rand(scales, device='cuda').half() * 0.01 for _ in range(copies)]
         self.x, self.hidden = (torch.randn(n, device='cuda') for n in (inputs, max(inputs, outputs)))
         self.normed, self.y = (torch.zeros(max(inputs, outputs), device='cuda') for _ in range(2))
+        self.squares = torch.ones(256, device='cuda')
         self.weight = torch.ones(outputs, device='cuda').half()
         self.nbytes = self.codes[0].nbytes + self.scales[0].nbytes
 
-    def launch(self, i, block, warps, stages):
+    def launch(self, i, block, warps):
         codes, scales = self.codes[i], self.scales[i]
         common = {
             'BITS': 4, 'HAS_ORDER': False, 'HAS_ZEROS': False, 'EVEN': self.words % block == 0, 'BLOCK': block,
-            'TILE': self.tile, 'STAGES': stages, 'num_warps': warps,
+            'TILE': self.tile, 'num_warps': warps, **EARLY,
         }  # fmt: skip
         sizes = (self.outputs, self.words, scales.shape[1], GROUP, ONE)
         grid = (self.tiles,)
         if self.kind == 'normed':
             step.normed_linear_kernel[grid](
-                self.x, self.hidden, self.y, self.y, codes, scales, codes, *sizes, self.inputs, 1e-6,
-                HAS_BIAS=False, NORM=4096, **common,
+                self.x, self.squares, self.y, self.y, codes, scales, codes, *sizes, 256, self.inputs, 1e-6,
+                HAS_BIAS=False, SQUARES=256, **common,
             )  # fmt: skip
         elif self.kind == 'gated':
             step.gated_linear_kernel[grid](
-                self.x, self.hidden, self.y, codes, codes, scales, codes, *sizes, self.inputs, 1e-6,
-                HAS_PLACE=False, NORM=4096, **common,
+                self.x, self.squares, self.y, codes, codes, scales, codes, *sizes, 256, self.inputs, 1e-6,
+                HAS_PLACE=False, SQUARES=256, **common,
             )  # fmt: skip
         else:
             step.residual_linear_kernel[grid](
-                self.x, self.hidden, self.normed, self.y, self.weight, codes, codes, scales, codes, *sizes,
+                self.x, self.hidden, self.normed, self.squares, self.y, self.weight, codes, codes, scales, codes, *sizes,
                 HAS_BIAS=False, HAS_PLACE=False, **common,
             )  # fmt: skip
 
@@ -105,13 +107,13 @@ def main():
     assert not [w for w in workers if w.wait()]
     for name, (kind, k, n) in SHAPES.items():
         found = []
-        for tile in (16, 32, 64):
+        for tile in (16, 32):
             weights = Weights(kind, k, n, tile, max(3, int(2e8 // (k * n // 2 * (2 if kind == 'gated' else 1)))))
             for way in [w for w in WAYS if w[0] == tile]:
                 us = weights.microseconds(*way[1:])
                 found.append((us, weights.nbytes / us / 1e3, way))
         for us, rate, way in sorted(found)[:5]:
-            print(f'{name:<8} {us:6.1f} us {rate:6.0f} GB/s  tile {way[0]} block {way[1]} warps {way[2]} stages {way[3]}')
+            print(f'{name:<8} {us:6.1f} us {rate:6.0f} GB/s  tile {way[0]} block {way[1]} warps {way[2]}')
         print(f'{name:<8} worst {max(found)[0]:.1f} us {max(found)[2]}')
 
 

@@ -147,10 +147,7 @@ def _join(linears: list[GPTQLinear]) -> Linear:
     if any(linear.bias is not None for linear in linears):
         parts = [_zeros_like_outputs(one) if one.bias is None else one.bias.float() for one in linears]
         bias = torch.cat(parts)
-    if len(kernels) > 1:
-        for name in ('codes', 'scales', 'zeros'):
-            _share([(kernel, name) for kernel in kernels])
-    joint = {name: _whole([getattr(kernel, name) for kernel in kernels]) for name in ('codes', 'scales', 'zeros')}
+    joint = {name: _share(kernels, name) for name in ('codes', 'scales', 'zeros')}
     return Linear(first, **joint, bias=bias, place=place)
 
 
@@ -158,21 +155,15 @@ def _zeros_like_outputs(linear: GPTQLinear) -> torch.Tensor:
     return torch.zeros(linear.out_features, device=linear.kernel.codes.device)
 
 
-def _share(owners: list[tuple[TritonKernel, str]]) -> None:
-    """Makes the tensors [T, ...] of several kernels views of one."""
-    parts = [getattr(kernel, name) for kernel, name in owners]
-    if parts[0] is None:
-        return
+def _share(kernels: list[TritonKernel], name: str) -> torch.Tensor | None:
+    """Makes a tensor [T, ...] of several kernels views of one, and gives that."""
+    parts = [getattr(kernel, name) for kernel in kernels]
+    if parts[0] is None or len(parts) == 1:
+        return parts[0]
     joint = torch.cat(parts)
-    for (kernel, name), view in zip(owners, joint.split([len(p) for p in parts]), strict=True):
+    for kernel, view in zip(kernels, joint.split([len(p) for p in parts]), strict=True):
         setattr(kernel, name, view)
-
-
-def _whole(views: list[torch.Tensor | None]) -> torch.Tensor | None:
-    """What the views of _share() are views of."""
-    if views[0] is None or len(views) == 1:
-        return views[0]
-    return views[0]._base[: sum(len(view) for view in views)]
+    return joint
 
 
 def _angles(body: nn.Module, head_dim: int, config) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,12 +10,12 @@ import triton
 import triton.language as tl
 
 from . import attention, step
-from .matmul import ONE
+from .matmul import ONE, gdc_wait
 
 log = logging.getLogger('airoboros_gptq')
 
 _SPLITS, _ATTENTION_BLOCK = 8, 64
-_WIDTH = 1024
+_WIDTH = 128  # columns of a program that is no matmul
 _CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
@@ -43,6 +43,12 @@ class Step:
         self._state = torch.zeros(2, dtype=torch.int64, device=self._device)
         self._addresses = torch.zeros(2 * len(plan.layers), dtype=torch.int64, device=self._device)
         self._buffers: list = []
+        widths = [len(linear.codes) for layer in plan.layers for linear in (layer.out, layer.down)]
+        blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
+        self._squares = floats(triton.next_power_of_2(blocks))
+        self._early = {'EARLY': False}
+        if self._device.type == 'cuda' and can_launch_early(self._device):
+            self._early = {'EARLY': True, 'launch_pdl': True}
         self._logits = None
         self._graph = None
 
@@ -87,65 +93,71 @@ class Step:
     def _launch(self) -> torch.Tensor:
         plan, size = self._plan, self._size
         grid = (triton.cdiv(size, _WIDTH),)
-        norm = min(4096, triton.next_power_of_2(size))
         first = plan.layers[0]
         step.embed_kernel[grid](
-            self._token, plan.embedding, first.first_norm, *_placed(first.qkv), self._hidden, self._normed, size,
-            HAS_PLACE=first.qkv.place is not None, WIDTH=_WIDTH,
+            self._token, plan.embedding, first.first_norm, _place(first.qkv), self._hidden, self._normed, self._squares, size,
+            HAS_PLACE=first.qkv.place is not None, WIDTH=_WIDTH, **self._early,
         )  # fmt: skip
+        self._blocks = grid[0]
         following = [layer.first_norm for layer in plan.layers[1:]] + [plan.last_norm]
         readers = [layer.qkv for layer in plan.layers[1:]] + [None]
         for i, layer in enumerate(plan.layers):
-            self._normed_linear(layer.qkv, norm)
+            self._normed_linear(layer.qkv)
             self._attend(i, layer.out)
             self._residual_linear(layer.out, self._mixed, layer.second_norm, layer.gate_up)
-            self._gated_linear(layer.gate_up, layer.down, norm)
+            self._gated_linear(layer.gate_up, layer.down)
             self._residual_linear(layer.down, self._act, following[i], readers[i])
         step.last_norm_kernel[grid](
-            self._hidden, self._normed, self._last, size, plan.epsilon, WIDTH=_WIDTH, NORM=norm
-        )
+            self._normed, self._squares, self._last, self._blocks, size, plan.epsilon,
+            WIDTH=_WIDTH, SQUARES=len(self._squares), **self._early,
+        )  # fmt: skip
         logits = plan.head(self._last)
         self._state[:1].add_(1)
         return logits
 
-    def _normed_linear(self, linear, norm: int) -> None:
-        sizes, constants = linear.kernel.sizes(), linear.kernel.constants()
+    def _normed_linear(self, linear) -> None:
         bias = linear.bias
         step.normed_linear_kernel[(len(linear.codes),)](
-            self._normed, self._hidden, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
-            *sizes, ONE, self._size, self._plan.epsilon,
-            HAS_BIAS=bias is not None, NORM=norm, **constants | {'HAS_ORDER': False}, num_warps=linear.kernel.warps,
+            self._normed, self._squares, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
+            *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon,
+            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **self._way(linear),
         )  # fmt: skip
 
     def _attend(self, index: int, reader) -> None:
         plan = self._plan
         attention.attention_kernel[(plan.heads, _SPLITS)](
-            self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, *_placed(reader),
+            self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, _place(reader),
             self._partial, self._peaks, self._counters, plan.scale,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_PLACE=reader.place is not None, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK,
+            WINDOW=plan.window, HAS_PLACE=reader.place is not None, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **self._early,
         )  # fmt: skip
 
-    def _gated_linear(self, linear, reader, norm: int) -> None:
-        sizes, constants = linear.kernel.sizes(), linear.kernel.constants()
+    def _gated_linear(self, linear, reader) -> None:
         step.gated_linear_kernel[(len(linear.codes) // 2,)](
-            self._normed, self._hidden, self._act, *_placed(reader), *linear.tensors, self._middle, *sizes, ONE, self._size,
-            self._plan.epsilon,
-            HAS_PLACE=reader.place is not None, NORM=norm, **constants | {'HAS_ORDER': False},
-            num_warps=linear.kernel.warps,
+            self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
+            ONE, self._blocks, self._size, self._plan.epsilon,
+            HAS_PLACE=reader.place is not None, SQUARES=len(self._squares), **self._way(linear),
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
-        sizes, constants = linear.kernel.sizes(), linear.kernel.constants()
         bias, place = linear.bias, None if reader is None else reader.place
         step.residual_linear_kernel[(len(linear.codes),)](
-            x, self._hidden, self._normed, self._hidden if bias is None else bias, weight,
-            self._token if place is None else place, *linear.tensors, self._size, *sizes, ONE,
-            HAS_BIAS=bias is not None, HAS_PLACE=place is not None, **constants | {'HAS_ORDER': False},
-            num_warps=linear.kernel.warps,
+            x, self._hidden, self._normed, self._squares, self._hidden if bias is None else bias, weight,
+            self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
+            HAS_BIAS=bias is not None, HAS_PLACE=place is not None, **self._way(linear),
         )  # fmt: skip
+        self._blocks = len(linear.codes)
+
+    def _way(self, linear) -> dict:
+        """How a linear's kernel is launched: its rows stand in order already, since who writes its input sees to that."""
+        return {**linear.kernel.constants(), 'HAS_ORDER': False, 'num_warps': linear.kernel.warps, **self._early}
 
 
-def _placed(linear) -> tuple[torch.Tensor]:
+def _place(linear) -> torch.Tensor:
     """`place` of the linear that reads what is written, or a stand-in that is not looked at."""
-    return (linear.codes if linear.place is None else linear.place,)
+    return linear.codes if linear.place is None else linear.place
+
+
+def can_launch_early(device: torch.device) -> bool:
+    """Whether a kernel may start while the one before it ends: GPUs since sm90, and a Triton that knows of it."""
+    return gdc_wait is not None and not torch.version.hip and torch.cuda.get_device_capability(device) >= (9, 0)

@@ -14,7 +14,7 @@ from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
 
 
-TILE = 32  # columns; four to a thread
+TILE = 16  # columns; four to a thread
 
 
 class Layout(NamedTuple):

@@ -11,6 +11,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+try:  # Programmatic dependent launch: Triton since 3.4, GPUs since sm90
+    from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+except ImportError:
+    gdc_launch_dependents = gdc_wait = None
+
 ONE = 0x3F800000  # the bits of 1.0
 
 
@@ -23,57 +28,80 @@ def _shifted(word, LEFT: tl.constexpr):
 
 
 @triton.jit
-def tile_sums(
-    x,
-    order,
-    codes,
-    scales,
-    zeros,
-    tile,
-    words,
-    groups,
-    words_per_group,
-    one,
-    BITS: tl.constexpr,
-    HAS_ORDER: tl.constexpr,
-    HAS_ZEROS: tl.constexpr,
-    EVEN: tl.constexpr,
-    BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
-    STAGES: tl.constexpr,
-):
-    """x [K] times one tile of the weight: fp32 [TILE]. `words` is K / P, EVEN says that BLOCK divides it."""
-    P: tl.constexpr = 32 // BITS
+def _plus_word(dot, word, low_x, high_x, one, BITS: tl.constexpr, I: tl.constexpr):
+    """dot + the two codes of each word that follow its first 2 * I, times their activations."""
     MASK: tl.constexpr = (1 << BITS) - 1
-    HIGH: tl.constexpr = 23 - BITS
     LOW: tl.constexpr = 23 - 2 * BITS
+    moved = _shifted(word, LOW - 2 * BITS * I)
+    low = ((moved & (MASK << LOW)) | one).to(tl.float32, bitcast=True)
+    high = ((moved & (MASK << (LOW + BITS))) | one).to(tl.float32, bitcast=True)
+    return dot + low * low_x[:, None] + high * high_x[:, None]
+
+
+@triton.jit
+def _plus_scaled(total, dot, scale, zeros, at, inside, ones, sum_x, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr):
+    """total + (dot without the ones and the zero points) * scale."""
+    if HAS_ZEROS:
+        zero = tl.load(zeros + at, mask=inside, other=0).to(tl.float32)
+        dot = (dot - ones[:, None]) - zero * sum_x[:, None]
+    else:
+        dot -= (ones + (1 << (BITS - 1)) * sum_x)[:, None]
+    return total + dot * scale.to(tl.float32)
+
+
+@triton.jit
+def tile_sums(
+    x, order, codes, scales, zeros, tile, second, words, groups, words_per_group, one,
+    PAIR: tl.constexpr, EARLY: tl.constexpr,
+    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    TILE: tl.constexpr,
+):  # fmt: skip
+    """x [K] times one tile of the weight, and with PAIR times the tile `second` too: fp32 [TILE] twice.
+
+    `words` is K / P, EVEN says that BLOCK divides it. The words of the next block are on their way while one is worked on;
+    EARLY lets those of the first start before the kernel that writes x has ended, and the next kernel likewise.
+    """
+    P: tl.constexpr = 32 // BITS
     columns = tl.arange(0, TILE)
+    rows = tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK, TILE], tl.float32)
+    total_2 = tl.zeros([BLOCK, TILE], tl.float32)
+    cell = rows[:, None] * TILE + columns[None, :]
+    codes_2 = codes + second.to(tl.int64) * words * TILE
     codes += tile.to(tl.int64) * words * TILE
-    first_group = tile * groups
-    for start in tl.range(0, words, BLOCK, num_stages=STAGES):
-        row = start + tl.arange(0, BLOCK)
-        if EVEN:
-            word = tl.load(codes + row[:, None] * TILE + columns[None, :])
-        else:
-            word = tl.load(codes + row[:, None] * TILE + columns[None, :], mask=(row < words)[:, None], other=0)
-        group = first_group + row // words_per_group
-        at = group[:, None] * TILE + columns[None, :]
-        if EVEN:
-            scale = tl.load(scales + at).to(tl.float32)
-        else:
-            scale = tl.load(scales + at, mask=(row < words)[:, None], other=0).to(tl.float32)
+    inside = (rows < words)[:, None]
+    at = (tile * groups + rows // words_per_group)[:, None] * TILE + columns[None, :]
+    at_2 = at + (second - tile) * groups * TILE
+    word = tl.load(codes + cell, mask=inside, other=0)
+    scale = tl.load(scales + at, mask=inside, other=0)
+    if PAIR:
+        word_2 = tl.load(codes_2 + cell, mask=inside, other=0)
+        scale_2 = tl.load(scales + at_2, mask=inside, other=0)
+    if EARLY:
+        gdc_launch_dependents()
+        gdc_wait()
+    for start in range(0, words, BLOCK):
+        row = start + rows
+        following = row + BLOCK
+        inside_next = (following < words)[:, None]
+        next_cell = cell + (start + BLOCK) * TILE
+        next_at = (tile * groups + following // words_per_group)[:, None] * TILE + columns[None, :]
+        next_at_2 = next_at + (second - tile) * groups * TILE
+        next_word = tl.load(codes + next_cell, mask=inside_next, other=0)
+        next_scale = tl.load(scales + next_at, mask=inside_next, other=0)
+        if PAIR:
+            next_word_2 = tl.load(codes_2 + next_cell, mask=inside_next, other=0)
+            next_scale_2 = tl.load(scales + next_at_2, mask=inside_next, other=0)
         dot = tl.zeros([BLOCK, TILE], tl.float32)
+        dot_2 = tl.zeros([BLOCK, TILE], tl.float32)
         low_sum = tl.zeros([BLOCK], tl.float32)
         high_sum = tl.zeros([BLOCK], tl.float32)
         for i in tl.static_range(P // 2):
-            index = row * P + 2 * i
+            low_index = row * P + 2 * i
+            high_index = low_index + 1
             if HAS_ORDER:
-                low_index = tl.load(order + index, mask=row < words, other=0)
-                high_index = tl.load(order + index + 1, mask=row < words, other=0)
-            else:
-                low_index = index
-                high_index = index + 1
+                low_index = tl.load(order + low_index, mask=row < words, other=0)
+                high_index = tl.load(order + high_index, mask=row < words, other=0)
             if EVEN:
                 low_x = tl.load(x + low_index).to(tl.float32)
                 high_x = tl.load(x + high_index).to(tl.float32)
@@ -84,52 +112,31 @@ def tile_sums(
             high_sum += high_x
             low_x *= 1 << (2 * BITS)
             high_x *= 1 << BITS
-            moved = _shifted(word, LOW - 2 * BITS * i)
-            low = ((moved & (MASK << LOW)) | one).to(tl.float32, bitcast=True)
-            high = ((moved & (MASK << HIGH)) | one).to(tl.float32, bitcast=True)
-            dot += low * low_x[:, None]
-            dot += high * high_x[:, None]
+            dot = _plus_word(dot, word, low_x, high_x, one, BITS, i)
+            if PAIR:
+                dot_2 = _plus_word(dot_2, word_2, low_x, high_x, one, BITS, i)
         ones = low_sum * (1 << (2 * BITS)) + high_sum * (1 << BITS)
         sum_x = low_sum + high_sum
-        if HAS_ZEROS:
-            if EVEN:
-                zero = tl.load(zeros + at).to(tl.float32)
-            else:
-                zero = tl.load(zeros + at, mask=(row < words)[:, None], other=0).to(tl.float32)
-            dot = (dot - ones[:, None]) - zero * sum_x[:, None]
-        else:
-            dot -= (ones + (1 << (BITS - 1)) * sum_x)[:, None]
-        total += dot * scale
-    return tl.sum(total, 0)
+        total = _plus_scaled(total, dot, scale, zeros, at, inside, ones, sum_x, BITS, HAS_ZEROS)
+        word, scale = next_word, next_scale
+        if PAIR:
+            total_2 = _plus_scaled(total_2, dot_2, scale_2, zeros, at_2, inside, ones, sum_x, BITS, HAS_ZEROS)
+            word_2, scale_2 = next_word_2, next_scale_2
+        at, at_2, inside = next_at, next_at_2, inside_next
+    return tl.sum(total, 0), tl.sum(total_2, 0)
 
 
 @triton.jit
 def rows_kernel(
-    x,
-    y,
-    order,
-    codes,
-    scales,
-    zeros,
-    inputs,
-    outputs,
-    words,
-    groups,
-    words_per_group,
-    one,
-    BITS: tl.constexpr,
-    HAS_ORDER: tl.constexpr,
-    HAS_ZEROS: tl.constexpr,
-    EVEN: tl.constexpr,
-    BLOCK: tl.constexpr,
+    x, y, order, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
+    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
-    STAGES: tl.constexpr,
-):
+):  # fmt: skip
     """x [M, K] to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
     row, tile = tl.program_id(0), tl.program_id(1)
-    sums = tile_sums(
-        x + row * inputs, order, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
+    sums, _ = tile_sums(
+        x + row * inputs, order, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, False, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
     tl.store(y + row * outputs + column, sums.to(y.dtype.element_ty), mask=column < outputs)

@@ -1,8 +1,8 @@
 """What lies between the matmuls of one decoding step of a LLaMA, fused with them: a token's activations [K], in fp32.
 
 An RMSNorm is taken apart: whoever writes `hidden` also writes `normed`, hidden times the norm's weight, in the order in which
-the next linear wants its input; the next linear multiplies its sums by the one over root mean square. Source of the
-formulas: transformers' `models/llama/modeling_llama.py`.
+the next linear wants its input, and sums of squares, a few columns each; the next linear multiplies its sums by one over
+the root mean square. Source of the formulas: transformers' `models/llama/modeling_llama.py`.
 """
 
 from __future__ import annotations
@@ -10,56 +10,71 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import tile_sums
+from .matmul import gdc_launch_dependents, gdc_wait, tile_sums
 
 
 @triton.jit
-def _one_over_rms(hidden, size, epsilon, WIDTH: tl.constexpr):
-    total = tl.zeros([WIDTH], tl.float32)
-    for start in range(0, size, WIDTH):
-        at = start + tl.arange(0, WIDTH)
-        value = tl.load(hidden + at, mask=at < size, other=0)
-        total += value * value
-    return 1 / tl.sqrt(tl.sum(total, 0) / size + epsilon)
+def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
+    at = tl.arange(0, SQUARES)
+    return 1 / tl.sqrt(tl.sum(tl.load(squares + at, mask=at < count, other=0), 0) / size + epsilon)
 
 
 @triton.jit
-def embed_kernel(token, table, weight, place, hidden, normed, size, HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr):
-    """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
-    at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
+def _write_hidden(
+    value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE: tl.constexpr
+):  # fmt: skip
+    """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
-    value = tl.load(table + tl.load(token) * size + at, mask=inside, other=0).to(tl.float32)
     tl.store(hidden + at, value, mask=inside)
-    value *= tl.load(weight + at, mask=inside, other=0).to(tl.float32)
+    tl.store(squares + block, tl.sum(tl.where(inside, value * value, 0), 0))
     target = at
     if HAS_PLACE:
         target = tl.load(place + at, mask=inside, other=0)
-    tl.store(normed + target, value, mask=inside)
+    tl.store(normed + target, value * tl.load(weight + at, mask=inside, other=0).to(tl.float32), mask=inside)
 
 
 @triton.jit
-def last_norm_kernel(hidden, normed, y, size, epsilon, WIDTH: tl.constexpr, NORM: tl.constexpr):
-    """y [K] = normed over hidden's root mean square: what the head reads."""
-    scale = _one_over_rms(hidden, size, epsilon, NORM)
+def embed_kernel(
+    token, table, weight, place, hidden, normed, squares, size,
+    HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
+    if EARLY:
+        gdc_launch_dependents()
+        gdc_wait()
+    block = tl.program_id(0)
+    at = block * WIDTH + tl.arange(0, WIDTH)
+    value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
+    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE)
+
+
+@triton.jit
+def last_norm_kernel(
+    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr
+):
+    """y [K] = normed over the root mean square: what the head reads."""
+    if EARLY:
+        gdc_launch_dependents()
+        gdc_wait()
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(normed + at, mask=at < size, other=0) * scale
+    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
 
 
 @triton.jit
 def normed_linear_kernel(
-    normed, hidden, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, size, epsilon,
-    HAS_BIAS: tl.constexpr, NORM: tl.constexpr,
+    normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr, STAGES: tl.constexpr,
+    TILE: tl.constexpr,
 ):  # fmt: skip
-    """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values."""
+    """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
     tile = tl.program_id(0)
-    sums = tile_sums(
-        normed, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
+    sums, _ = tile_sums(
+        normed, codes, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
-    sums *= _one_over_rms(hidden, size, epsilon, NORM)
+    sums *= _one_over_rms(squares, count, size, epsilon, SQUARES)
     column = tile * TILE + tl.arange(0, TILE)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
@@ -68,22 +83,18 @@ def normed_linear_kernel(
 
 @triton.jit
 def gated_linear_kernel(
-    normed, hidden, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, size, epsilon,
-    HAS_PLACE: tl.constexpr, NORM: tl.constexpr,
+    normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    HAS_PLACE: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr, STAGES: tl.constexpr,
+    TILE: tl.constexpr,
 ):  # fmt: skip
     """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
     tile = tl.program_id(0)
-    gate = tile_sums(
-        normed, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
+    gate, up = tile_sums(
+        normed, codes, codes, scales, zeros, tile, tile + tl.num_programs(0), words, groups, words_per_group, one,
+        True, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
-    up = tile_sums(
-        normed, codes, codes, scales, zeros, tile + tl.num_programs(0), words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
-    )  # fmt: skip
-    scale = _one_over_rms(hidden, size, epsilon, NORM)
+    scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
     value = gate / (1 + tl.exp(-gate)) * (up * scale)
     column = tile * TILE + tl.arange(0, TILE)
@@ -96,24 +107,19 @@ def gated_linear_kernel(
 
 @triton.jit
 def residual_linear_kernel(
-    x, hidden, normed, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
-    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr,
+    x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
+    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr, STAGES: tl.constexpr,
+    TILE: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
     tile = tl.program_id(0)
-    sums = tile_sums(
-        x, codes, codes, scales, zeros, tile, words, groups, words_per_group, one,
-        BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE, STAGES,
+    sums, _ = tile_sums(
+        x, codes, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
-    inside = column < outputs
     if HAS_BIAS:
-        sums += tl.load(bias + column, mask=inside, other=0)
-    sums += tl.load(hidden + column, mask=inside, other=0)
-    tl.store(hidden + column, sums, mask=inside)
-    target = column
-    if HAS_PLACE:
-        target = tl.load(place + column, mask=inside, other=0)
-    tl.store(normed + target, sums * tl.load(weight + column, mask=inside, other=0).to(tl.float32), mask=inside)
+        sums += tl.load(bias + column, mask=column < outputs, other=0)
+    sums += tl.load(hidden + column, mask=column < outputs, other=0)
+    _write_hidden(sums, column, outputs, hidden, normed, squares, tile, weight, place, HAS_PLACE)

@@ -15,7 +15,7 @@ from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
 
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
-_BLOCK, _WARPS = 64, 4
+_BLOCK, _WARPS = 128, 4
 
 
 class TritonKernel(Kernel):
@@ -79,7 +79,7 @@ class TritonKernel(Kernel):
         spec = self.spec
         weight = torch.empty(spec.in_features, spec.out_features, dtype=dtype, device=self.codes.device)
         constants = self.constants()
-        del constants['EVEN'], constants['STAGES']
+        del constants['EVEN']
         dequantise_kernel[(-(-self.words // _BLOCK), len(self.codes))](
             weight, *self.tensors(), spec.out_features, *self.sizes(), **constants, num_warps=_WARPS
         )
@@ -101,5 +101,4 @@ class TritonKernel(Kernel):
             'EVEN': self.words % block == 0,
             'BLOCK': block,
             'TILE': TILE,
-            'STAGES': 1,
         }
