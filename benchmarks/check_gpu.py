@@ -106,13 +106,22 @@ def time_it(layers, act_order):
         print(f'act_order {act_order} decode at {context}: {1000 / ms:.1f} tokens/s, {read / ms / 1e6:.0f} GB/s')
     from torch.profiler import ProfilerActivity, profile
 
-    crop_to(cache, 1500)
-    with profile(activities=[ProfilerActivity.CUDA]) as prof:
+    def decode(at):
+        crop_to(cache, at)
         model.forward.greedy(cache, token, 4)
-        torch.cuda.synchronize()
-    rows = [e for e in prof.key_averages() if e.device_time_total]
-    for e in sorted(rows, key=lambda e: -e.device_time_total)[:10]:
-        print(f'  {e.key[:40]:<40} {e.device_time_total / 4:8.1f} us/token {e.count / 4:6.1f} calls')
+
+    for what, count, run in (
+        ('decode at 16', 4, lambda: decode(16)),
+        ('decode at 1500', 4, lambda: decode(1500)),
+        ('prefill of 1500', 1, lambda: model(ids, past_key_values=make_cache(model), logits_to_keep=1)),
+    ):
+        with profile(activities=[ProfilerActivity.CUDA]) as prof:
+            run()
+            torch.cuda.synchronize()
+        rows = [e for e in prof.key_averages() if e.device_time_total]
+        print(what, f'{sum(e.device_time_total for e in rows) / count:.0f} us in all')
+        for e in sorted(rows, key=lambda e: -e.device_time_total)[:9]:
+            print(f'  {e.key[:60]:<60} {e.device_time_total / count:8.1f} us {e.count / count:6.1f} calls')
 
 
 if __name__ == '__main__':

@@ -44,8 +44,8 @@ class Weights:
         self.codes = [torch.randint(-(2**31), 2**31, shape, device='cuda').int() for _ in range(copies)]
         scales = (self.tiles * both, groups, tile)
         self.scales = [torch.rand(scales, device='cuda').half() * 0.01 for _ in range(copies)]
-        self.x, self.hidden = (torch.randn(n, device='cuda') for n in (inputs, max(inputs, outputs)))
-        self.normed, self.y = (torch.zeros(max(inputs, outputs), device='cuda') for _ in range(2))
+        self.x, self.hidden = (torch.randn(4 * n, device='cuda') for n in (inputs, max(inputs, outputs)))
+        self.normed, self.y = (torch.zeros(4 * max(inputs, outputs), device='cuda') for _ in range(2))
         self.squares = torch.ones(256, device='cuda')
         self.weight = torch.ones(outputs, device='cuda').half()
         self.nbytes = self.codes[0].nbytes + self.scales[0].nbytes
@@ -53,7 +53,7 @@ class Weights:
     def launch(self, i, block, warps):
         codes, scales = self.codes[i], self.scales[i]
         common = {
-            'BITS': 4, 'HAS_ORDER': False, 'HAS_ZEROS': False, 'EVEN': self.words % block == 0, 'BLOCK': block,
+            'BITS': 4, 'HAS_ZEROS': False, 'EVEN': self.words % block == 0, 'BLOCK': block,
             'TILE': self.tile, 'num_warps': warps, **EARLY,
         }  # fmt: skip
         sizes = (self.outputs, self.words, scales.shape[1], GROUP, ONE)
@@ -71,7 +71,7 @@ class Weights:
         else:
             step.residual_linear_kernel[grid](
                 self.x, self.hidden, self.normed, self.squares, self.y, self.weight, codes, codes, scales, codes, *sizes,
-                HAS_BIAS=False, HAS_PLACE=False, **common,
+                HAS_BIAS=False, HAS_PLACE=False, READER=4, **common,
             )  # fmt: skip
 
     def microseconds(self, *way):

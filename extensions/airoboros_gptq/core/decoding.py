@@ -58,7 +58,8 @@ class Decoding:
         self.__signature__ = inspect.signature(types.MethodType(type(model).forward, model))
         self._model = weakref.ref(model)
         self.plan = plan
-        self.step = launch.Step(plan, model.dtype)
+        with torch.inference_mode(False):  # its buffers are written to in any mode
+            self.step = launch.Step(plan, model.dtype)
         self._at: tuple[int, int] | None = None  # the cache and its length that the step is ready to go on from
 
     def __deepcopy__(self, memo):

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from . import attention, step
-from .matmul import ONE, gdc_wait
+from .matmul import COPIES, ONE, gdc_wait
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -33,7 +33,8 @@ class Step:
         def floats(*shape):
             return torch.zeros(shape, dtype=torch.float32, device=self._device)
 
-        self._hidden, self._normed, self._mixed, self._act = (floats(n) for n in (self._size, self._size, wide, self._middle))
+        self._hidden = floats(self._size)
+        self._normed, self._mixed, self._act = (floats(n, COPIES.value) for n in (self._size, wide, self._middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
         self._partial = floats(plan.heads, _SPLITS, plan.head_dim)
         self._peaks = floats(plan.heads, _SPLITS, 2)
@@ -96,7 +97,7 @@ class Step:
         first = plan.layers[0]
         step.embed_kernel[grid](
             self._token, plan.embedding, first.first_norm, _place(first.qkv), self._hidden, self._normed, self._squares, size,
-            HAS_PLACE=first.qkv.place is not None, WIDTH=_WIDTH, **self._early,
+            HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH, **self._early,
         )  # fmt: skip
         self._blocks = grid[0]
         following = [layer.first_norm for layer in plan.layers[1:]] + [plan.last_norm]
@@ -129,14 +130,14 @@ class Step:
             self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, _place(reader),
             self._partial, self._peaks, self._counters, plan.scale,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_PLACE=reader.place is not None, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **self._early,
+            WINDOW=plan.window, HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **self._early,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
         step.gated_linear_kernel[(len(linear.codes) // 2,)](
             self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
             ONE, self._blocks, self._size, self._plan.epsilon,
-            HAS_PLACE=reader.place is not None, SQUARES=len(self._squares), **self._way(linear),
+            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **self._way(linear),
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
@@ -144,13 +145,13 @@ class Step:
         step.residual_linear_kernel[(len(linear.codes),)](
             x, self._hidden, self._normed, self._squares, self._hidden if bias is None else bias, weight,
             self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
-            HAS_BIAS=bias is not None, HAS_PLACE=place is not None, **self._way(linear),
+            HAS_BIAS=bias is not None, HAS_PLACE=place is not None, READER=0 if reader is None else reader.kernel.bits,
+            **self._way(linear),
         )  # fmt: skip
         self._blocks = len(linear.codes)
 
     def _way(self, linear) -> dict:
-        """How a linear's kernel is launched: its rows stand in order already, since who writes its input sees to that."""
-        return {**linear.kernel.constants(), 'HAS_ORDER': False, 'num_warps': linear.kernel.warps, **self._early}
+        return {**linear.kernel.constants(), 'num_warps': linear.kernel.warps, **self._early}
 
 
 def _place(linear) -> torch.Tensor:

@@ -17,6 +17,7 @@ except ImportError:
     gdc_launch_dependents = gdc_wait = None
 
 ONE = 0x3F800000  # the bits of 1.0
+COPIES = tl.constexpr(4)  # of each activation
 
 
 @triton.jit
@@ -29,13 +30,32 @@ def _shifted(word, LEFT: tl.constexpr):
 
 @triton.jit
 def _plus_word(dot, word, low_x, high_x, one, BITS: tl.constexpr, I: tl.constexpr):
-    """dot + the two codes of each word that follow its first 2 * I, times their activations."""
+    """dot + the two codes of each word that follow its first 2 * I, times their activations [BLOCK, TILE]."""
     MASK: tl.constexpr = (1 << BITS) - 1
     LOW: tl.constexpr = 23 - 2 * BITS
     moved = _shifted(word, LOW - 2 * BITS * I)
     low = ((moved & (MASK << LOW)) | one).to(tl.float32, bitcast=True)
     high = ((moved & (MASK << (LOW + BITS))) | one).to(tl.float32, bitcast=True)
-    return dot + low * low_x[:, None] + high * high_x[:, None]
+    return dot + low * low_x + high * high_x
+
+
+@triton.jit
+def _corrections(x, row, words, BITS: tl.constexpr):
+    """What the ones of each word add to its dot product, and the sum of its activations, which a zero point multiplies."""
+    P: tl.constexpr = 32 // BITS
+    code = tl.arange(0, P)
+    feature = row[:, None] * P + code[None, :]
+    inside = (row < words)[:, None]
+    value = tl.load(x + feature * COPIES, mask=inside, other=0)
+    return tl.sum(value, 1), tl.sum(value / factors(code, BITS)[None, :], 1)
+
+
+@triton.jit
+def factors(position, BITS: tl.constexpr):
+    """What the activation at a position is multiplied by beforehand, since its codes are smaller by that: no rounding. 1 where
+    BITS is 0.
+    """
+    return tl.where(position % 2 == 0, 1 << (2 * BITS), 1 << BITS).to(tl.float32)
 
 
 @triton.jit
@@ -51,13 +71,15 @@ def _plus_scaled(total, dot, scale, zeros, at, inside, ones, sum_x, BITS: tl.con
 
 @triton.jit
 def tile_sums(
-    x, order, codes, scales, zeros, tile, second, words, groups, words_per_group, one,
+    x, codes, scales, zeros, tile, second, words, groups, words_per_group, one,
     PAIR: tl.constexpr, EARLY: tl.constexpr,
-    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
-    """x [K] times one tile of the weight, and with PAIR times the tile `second` too: fp32 [TILE] twice.
+    """x fp32 [K, COPIES], times factors(), times one tile of the weight, and with PAIR times the tile `second` too: fp32 [TILE] twice.
 
+    Each number of x stands COPIES times in a row, for the four columns that a thread works on: so it is read as the codes are,
+    and no layout has to be converted, which is done through shared memory and barriers.
     `words` is K / P, EVEN says that BLOCK divides it. The words of the next block are on their way while one is worked on;
     EARLY lets those of the first start before the kernel that writes x has ended, and the next kernel likewise.
     """
@@ -94,29 +116,21 @@ def tile_sums(
             next_scale_2 = tl.load(scales + next_at_2, mask=inside_next, other=0)
         dot = tl.zeros([BLOCK, TILE], tl.float32)
         dot_2 = tl.zeros([BLOCK, TILE], tl.float32)
-        low_sum = tl.zeros([BLOCK], tl.float32)
-        high_sum = tl.zeros([BLOCK], tl.float32)
+        ones, sum_x = _corrections(x, row, words, BITS)
         for i in tl.static_range(P // 2):
             low_index = row * P + 2 * i
             high_index = low_index + 1
-            if HAS_ORDER:
-                low_index = tl.load(order + low_index, mask=row < words, other=0)
-                high_index = tl.load(order + high_index, mask=row < words, other=0)
+            low_at = x + (low_index[:, None] * COPIES + columns[None, :] % COPIES)
+            high_at = x + (high_index[:, None] * COPIES + columns[None, :] % COPIES)
             if EVEN:
-                low_x = tl.load(x + low_index).to(tl.float32)
-                high_x = tl.load(x + high_index).to(tl.float32)
+                low_x = tl.load(low_at)
+                high_x = tl.load(high_at)
             else:
-                low_x = tl.load(x + low_index, mask=row < words, other=0).to(tl.float32)
-                high_x = tl.load(x + high_index, mask=row < words, other=0).to(tl.float32)
-            low_sum += low_x
-            high_sum += high_x
-            low_x *= 1 << (2 * BITS)
-            high_x *= 1 << BITS
+                low_x = tl.load(low_at, mask=inside, other=0)
+                high_x = tl.load(high_at, mask=inside, other=0)
             dot = _plus_word(dot, word, low_x, high_x, one, BITS, i)
             if PAIR:
                 dot_2 = _plus_word(dot_2, word_2, low_x, high_x, one, BITS, i)
-        ones = low_sum * (1 << (2 * BITS)) + high_sum * (1 << BITS)
-        sum_x = low_sum + high_sum
         total = _plus_scaled(total, dot, scale, zeros, at, inside, ones, sum_x, BITS, HAS_ZEROS)
         word, scale = next_word, next_scale
         if PAIR:
@@ -128,15 +142,15 @@ def tile_sums(
 
 @triton.jit
 def rows_kernel(
-    x, y, order, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
-    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    x, y, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
-    """x [M, K] to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
+    """x fp32 [M, K, COPIES], times factors(), to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
     row, tile = tl.program_id(0), tl.program_id(1)
     sums, _ = tile_sums(
-        x + row * inputs, order, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
-        False, False, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        x + row * inputs * COPIES, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, False, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
     tl.store(y + row * outputs + column, sums.to(y.dtype.element_ty), mask=column < outputs)
@@ -144,27 +158,14 @@ def rows_kernel(
 
 @triton.jit
 def dequantise_kernel(
-    weight,
-    order,
-    codes,
-    scales,
-    zeros,
-    outputs,
-    words,
-    groups,
-    words_per_group,
-    BITS: tl.constexpr,
-    HAS_ORDER: tl.constexpr,
-    HAS_ZEROS: tl.constexpr,
-    BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
-):
-    """weight [K, N], rows in the input's order: a program for BLOCK words of a tile."""
+    weight, codes, scales, zeros, outputs, words, groups, words_per_group,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """weight [N, K], rows of the linear in the order of the codes: a program for BLOCK words of a tile."""
     P: tl.constexpr = 32 // BITS
     block, tile = tl.program_id(0), tl.program_id(1)
     row = block * BLOCK + tl.arange(0, BLOCK)
     columns = tl.arange(0, TILE)
-    column = tile * TILE + columns
     inside = (row < words)[:, None]
     word = tl.load(codes + (tile.to(tl.int64) * words + row)[:, None] * TILE + columns[None, :], mask=inside, other=0)
     at = (tile * groups + row // words_per_group)[:, None] * TILE + columns[None, :]
@@ -173,12 +174,10 @@ def dequantise_kernel(
         zero = tl.load(zeros + at, mask=inside, other=0).to(tl.float32)
     else:
         zero = tl.full([BLOCK, TILE], 1 << (BITS - 1), tl.float32)
-    written = inside & (column < outputs)[None, :]
-    for i in tl.static_range(P):
-        feature = row * P + i
-        if HAS_ORDER:
-            feature = tl.load(order + feature, mask=row < words, other=0)
-        code = ((word >> (BITS * i)) & ((1 << BITS) - 1)).to(tl.float32)
-        value = scale * (code - zero)
-        place = feature.to(tl.int64)[:, None] * outputs + column[None, :]
-        tl.store(weight + place, value.to(weight.dtype.element_ty), mask=written)
+    code = tl.arange(0, P)
+    whole = (word[:, :, None] >> (BITS * code)[None, None, :]) & ((1 << BITS) - 1)
+    value = scale[:, :, None] * (whole.to(tl.float32) - zero[:, :, None])
+    column = (tile * TILE + columns).to(tl.int64)
+    place = column[None, :, None] * (words * P) + (row * P)[:, None, None] + code[None, None, :]
+    written = (row < words)[:, None, None] & (column < outputs)[None, :, None]
+    tl.store(weight + place, value.to(weight.dtype.element_ty), mask=written)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import gdc_launch_dependents, gdc_wait, tile_sums
+from .matmul import COPIES, factors, gdc_launch_dependents, gdc_wait, tile_sums
 
 
 @triton.jit
@@ -20,8 +20,17 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 
 
 @triton.jit
+def write_copies(y, at, value, inside, WIDTH: tl.constexpr, BITS: tl.constexpr):
+    """y [., COPIES]: each value as a linear of that many bits wants it."""
+    value *= factors(at, BITS)
+    copy = tl.arange(0, COPIES)
+    spread = tl.broadcast_to(value[:, None], [WIDTH, COPIES])
+    tl.store(y + at[:, None] * COPIES + copy[None, :], spread, mask=inside[:, None])
+
+
+@triton.jit
 def _write_hidden(
-    value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE: tl.constexpr
+    value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, READER: tl.constexpr
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
@@ -30,13 +39,13 @@ def _write_hidden(
     target = at
     if HAS_PLACE:
         target = tl.load(place + at, mask=inside, other=0)
-    tl.store(normed + target, value * tl.load(weight + at, mask=inside, other=0).to(tl.float32), mask=inside)
+    write_copies(normed, target, value * tl.load(weight + at, mask=inside, other=0).to(tl.float32), inside, WIDTH, READER)
 
 
 @triton.jit
 def embed_kernel(
     token, table, weight, place, hidden, normed, squares, size,
-    HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
     if EARLY:
@@ -45,7 +54,7 @@ def embed_kernel(
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
-    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE)
+    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE, WIDTH, READER)
 
 
 @triton.jit
@@ -57,7 +66,7 @@ def last_norm_kernel(
         gdc_launch_dependents()
         gdc_wait()
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
+    value = tl.load(normed + at * COPIES, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
 
 
@@ -65,14 +74,14 @@ def last_norm_kernel(
 def normed_linear_kernel(
     normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
     HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
-    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
     """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
     tile = tl.program_id(0)
     sums, _ = tile_sums(
-        normed, codes, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
-        False, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        normed, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     sums *= _one_over_rms(squares, count, size, epsilon, SQUARES)
     column = tile * TILE + tl.arange(0, TILE)
@@ -84,15 +93,15 @@ def normed_linear_kernel(
 @triton.jit
 def gated_linear_kernel(
     normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
-    HAS_PLACE: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
-    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
     """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
     tile = tl.program_id(0)
     gate, up = tile_sums(
-        normed, codes, codes, scales, zeros, tile, tile + tl.num_programs(0), words, groups, words_per_group, one,
-        True, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        normed, codes, scales, zeros, tile, tile + tl.num_programs(0), words, groups, words_per_group, one,
+        True, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
@@ -102,24 +111,24 @@ def gated_linear_kernel(
     target = column
     if HAS_PLACE:
         target = tl.load(place + column, mask=inside, other=0)
-    tl.store(y + target, value, mask=inside)
+    write_copies(y, target, value, inside, TILE, READER)
 
 
 @triton.jit
 def residual_linear_kernel(
     x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
-    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, EARLY: tl.constexpr,
-    BITS: tl.constexpr, HAS_ORDER: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, EARLY: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
     tile = tl.program_id(0)
     sums, _ = tile_sums(
-        x, codes, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
-        False, EARLY, BITS, HAS_ORDER, HAS_ZEROS, EVEN, BLOCK, TILE,
+        x, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
+        False, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
     )  # fmt: skip
     column = tile * TILE + tl.arange(0, TILE)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
-    _write_hidden(sums, column, outputs, hidden, normed, squares, tile, weight, place, HAS_PLACE)
+    _write_hidden(sums, column, outputs, hidden, normed, squares, tile, weight, place, HAS_PLACE, TILE, READER)

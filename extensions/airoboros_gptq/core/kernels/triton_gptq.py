@@ -16,6 +16,7 @@ from .base import Kernel
 
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
 _BLOCK, _WARPS = 128, 4
+_DEQUANTISED = 32  # words that a program dequantises
 
 
 class TritonKernel(Kernel):
@@ -50,6 +51,8 @@ class TritonKernel(Kernel):
         self.bits = stored_bits(spec.bits)
         for name, tensor in make_layout(packed, spec)._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
+        factors = torch.tensor([4.0**self.bits, 2.0**self.bits], device=self.codes.device)
+        self.register_buffer('factors', factors, persistent=False)  # as gpu.matmul.factors() says
         per_word = 32 // self.bits
         self.words = spec.in_features // per_word
         self.words_per_group = spec.group_size // per_word
@@ -59,36 +62,36 @@ class TritonKernel(Kernel):
         return self.scales.shape[1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.order is not None:
+            x = x.index_select(1, self.order)
         if len(x) > FEW:
-            return x @ self.dequantise(x.dtype)
-        from ..gpu.matmul import ONE, rows_kernel
+            return torch.nn.functional.linear(x, self.dequantise(x.dtype))
+        from ..gpu.matmul import COPIES, ONE, rows_kernel
 
-        x = x.contiguous()
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
+        copies = (x.view(len(x), -1, 2) * self.factors).view(len(x), -1, 1).expand(-1, -1, COPIES.value).contiguous()
         rows_kernel[(len(x), len(self.codes))](
-            x, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
-            **self.constants(),
-            num_warps=_WARPS,
+            copies, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+            **self.constants(), num_warps=self.warps,
         )  # fmt: skip
         return y
 
     def dequantise(self, dtype: torch.dtype) -> torch.Tensor:
-        """The weight [K, N] in `dtype`, rows in the order of the input."""
+        """The weight [N, K] in `dtype`, features of the input in the order of `order`."""
         from ..gpu.matmul import dequantise_kernel
 
         spec = self.spec
-        weight = torch.empty(spec.in_features, spec.out_features, dtype=dtype, device=self.codes.device)
-        constants = self.constants()
+        weight = torch.empty(spec.out_features, spec.in_features, dtype=dtype, device=self.codes.device)
+        constants = self.constants(_DEQUANTISED)
         del constants['EVEN']
-        dequantise_kernel[(-(-self.words // _BLOCK), len(self.codes))](
+        dequantise_kernel[(-(-self.words // _DEQUANTISED), len(self.codes))](
             weight, *self.tensors(), spec.out_features, *self.sizes(), **constants, num_warps=_WARPS
         )
         return weight
 
     def tensors(self) -> tuple:
-        """order, codes, scales and zeros, as the kernels take them."""
-        codes = self.codes
-        return (codes if self.order is None else self.order, codes, self.scales, codes if self.zeros is None else self.zeros)
+        """codes, scales and zeros, as the kernels take them."""
+        return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
 
     def sizes(self) -> tuple[int, int, int]:
         return self.words, self.groups, self.words_per_group
@@ -96,7 +99,6 @@ class TritonKernel(Kernel):
     def constants(self, block: int = _BLOCK) -> dict:
         return {
             'BITS': self.bits,
-            'HAS_ORDER': self.order is not None,
             'HAS_ZEROS': self.zeros is not None,
             'EVEN': self.words % block == 0,
             'BLOCK': block,
