@@ -1,6 +1,6 @@
 """The GPU path against its reference, then its speed, on random 7B weights made in the GPU's memory: a minute in all.
 
-    python benchmarks/check_gpu.py [LAYERS]
+python benchmarks/check_gpu.py [LAYERS]
 """
 
 import logging
@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'extensions'))
-from airoboros_gptq.core.decoding import speed_up_decoding  # noqa: E402
-from airoboros_gptq.core.kv_store import crop_to, make_cache  # noqa: E402
-from airoboros_gptq.core.linear import GPTQLinear  # noqa: E402
-from airoboros_gptq.core.quantization import LinearSpec, PackedLinear  # noqa: E402
+from airoboros_gptq.core.decoding import speed_up_decoding
+from airoboros_gptq.core.kv_store import crop_to, make_cache
+from airoboros_gptq.core.linear import GPTQLinear
+from airoboros_gptq.core.quantization import LinearSpec, PackedLinear
 
 
 def make(layers, kernel, act_order=False, dtype=torch.float16, kv_heads=32):
@@ -47,7 +47,9 @@ def make(layers, kernel, act_order=False, dtype=torch.float16, kv_heads=32):
     for module in model.modules():
         for name, p in list(module._parameters.items()):
             if p is not None and p.is_meta:
-                value = torch.randn(p.shape, device='cuda') * 0.02 if p.dim() > 1 else torch.rand(p.shape, device='cuda')
+                value = (
+                    torch.randn(p.shape, device='cuda') * 0.02 if p.dim() > 1 else torch.rand(p.shape, device='cuda')
+                )
                 module._parameters[name] = torch.nn.Parameter(value.to(dtype), requires_grad=False)
     with torch.device('cuda'):
         model.model.rotary_emb = type(model.model.rotary_emb)(config)
@@ -62,7 +64,8 @@ def check(act_order, dtype, kv_heads, context):
     ids = torch.randint(3, 32000, (1, context + 4), device='cuda')
     cache, right_cache = make_cache(model), make_cache(right)
     worst = deviation(
-        model(ids[:, :context], past_key_values=cache).logits, right(ids[:, :context], past_key_values=right_cache).logits
+        model(ids[:, :context], past_key_values=cache).logits,
+        right(ids[:, :context], past_key_values=right_cache).logits,
     )
     first = worst
     for i in range(context, context + 4):
@@ -104,6 +107,15 @@ def time_it(layers, act_order):
             ms = (time.perf_counter() - start) / 128 * 1000
         read = bytes_read + context * 2 * 4096 * 2 * layers
         print(f'act_order {act_order} decode at {context}: {1000 / ms:.1f} tokens/s, {read / ms / 1e6:.0f} GB/s')
+    model.forward.step._early, model.forward.step._graph = {'EARLY': False}, None
+    crop_to(cache, 16)
+    model.forward.greedy(cache, token, 8)
+    crop_to(cache, 16)
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    model.forward.greedy(cache, token, 128)
+    torch.cuda.synchronize()
+    print(f'without early launches: {128 / (time.perf_counter() - start):.1f} tokens/s')
     from torch.profiler import ProfilerActivity, profile
 
     def decode(at):
@@ -132,6 +144,8 @@ if __name__ == '__main__':
     layers = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     time_it(layers, False)
     buffer = torch.ones(1 << 30, device='cuda')
+    for _ in range(3):
+        buffer.sum()
     torch.cuda.synchronize()
     start = time.perf_counter()
     for _ in range(10):

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'extensions'))
-from airoboros_gptq.core.gpu import step  # noqa: E402
-from airoboros_gptq.core.gpu.matmul import ONE  # noqa: E402
+from airoboros_gptq.core.gpu import step
+from airoboros_gptq.core.gpu.matmul import ONE
 
 SHAPES = {  # kind, in_features, out_features
     'qkv': ('normed', 4096, 12288),
@@ -65,12 +65,12 @@ class Weights:
             )  # fmt: skip
         elif self.kind == 'gated':
             step.gated_linear_kernel[grid](
-                self.x, self.squares, self.y, codes, codes, scales, codes, *sizes, 256, self.inputs, 1e-6,
-                HAS_PLACE=False, SQUARES=256, **common,
+                self.x, self.squares, self.y, codes, codes, scales, codes, *sizes, 256, self.inputs, 1e-6, self.outputs // 8,
+                HAS_PLACE=False, READER=4, SQUARES=256, **common,
             )  # fmt: skip
         else:
             step.residual_linear_kernel[grid](
-                self.x, self.hidden, self.normed, self.squares, self.y, self.weight, codes, codes, scales, codes, *sizes,
+                self.x, self.hidden, self.normed, self.squares, self.y, self.weight, codes, codes, scales, codes, *sizes, self.outputs // 8,
                 HAS_BIAS=False, HAS_PLACE=False, READER=4, **common,
             )  # fmt: skip
 

@@ -21,6 +21,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from .decoding_plan import CannotPlan, Plan, make_plan
 from .errors import first_line
 from .gpu import launch
+from .gpu.prefill import prefill
 from .kernels.triton_gptq import TritonKernel
 from .kv_store import GrowingCache
 from .linear import GPTQLinear
@@ -29,6 +30,7 @@ from .out_of_memory import is_out_of_memory
 log = logging.getLogger('airoboros_gptq')
 
 # Arguments of forward() that change nothing for one token on a full cache, or are looked at.
+FEWEST = 9  # tokens that are worth a dequantised copy of each weight
 _MAY_BE_ANYTHING = (
     *('input_ids', 'past_key_values', 'cache', 'attention_mask', 'position_ids', 'cache_position', 'use_cache'),
     *('logits_to_keep', 'num_logits_to_keep', 'return_dict'),
@@ -71,18 +73,29 @@ class Decoding:
         cache = kwargs.get('past_key_values', kwargs.get('cache'))  # its name changes in transformers 5.40
         ids = args[0] if len(args) == 1 else kwargs.get('input_ids')
         if self.step is not None and len(args) < 2 and self._takes(ids, cache, kwargs):
+            if ids.shape[1] > 1 or not cache.held():
+                return self._answer(self._many(cache, ids, kwargs), cache)
             try:
-                logits = self._next(cache, ids).clone()
+                return self._answer(self._next(cache, ids).clone(), cache)
             except Exception as e:
                 if is_out_of_memory(e):
                     raise
                 log.warning('decoding runs layer by layer from here on: its CUDA graph failed (%s)', first_line(e))
                 self.step = None
-            else:
-                return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
         self._at = None
         model = self._model()
         return type(model).forward(model, *args, **kwargs)
+
+    @staticmethod
+    def _answer(logits: torch.Tensor, cache) -> CausalLMOutputWithPast:
+        return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
+
+    def _many(self, cache: GrowingCache, ids: torch.Tensor, kwargs: dict) -> torch.Tensor:
+        """Logits [1, n, vocabulary] of a prompt, or of its last tokens where they alone are asked for."""
+        self._at = None
+        hidden = prefill(self.plan, ids, cache, cache.held())
+        wanted = kwargs.get('logits_to_keep', kwargs.get('num_logits_to_keep')) or 0
+        return self.plan.head(hidden[:, -wanted:])
 
     def greedy(self, cache: GrowingCache, token: torch.Tensor, count: int) -> None:
         """Makes `count` tokens after `token` [1, 1] without looking at them: the bare speed, for measuring."""
@@ -90,14 +103,18 @@ class Decoding:
             token = self._next(cache, token).argmax(-1)
 
     def _takes(self, ids, cache, kwargs: dict) -> bool:
-        if not isinstance(cache, GrowingCache) or not isinstance(ids, torch.Tensor) or ids.shape != (1, 1):
+        """Whether it is one sequence without padding on a cache of ours, and the model is as it was."""
+        if not isinstance(cache, GrowingCache) or not isinstance(ids, torch.Tensor) or ids.dim() != 2 or len(ids) != 1:
             return False
-        if torch.is_grad_enabled() or torch.is_autocast_enabled(ids.device.type):
+        if torch.is_grad_enabled() or torch.is_autocast_enabled(ids.device.type) or kwargs.get('use_cache') is False:
             return False
         if any(value not in (None, False) for name, value in kwargs.items() if name not in _MAY_BE_ANYTHING):
             return False
-        length = cache.held()
-        if not 0 < length < len(self.plan.cosine) or kwargs.get('use_cache') is False:
+        wanted = kwargs.get('logits_to_keep', kwargs.get('num_logits_to_keep')) or 0
+        length, count = cache.held(), ids.shape[1]
+        if not isinstance(wanted, int) or length + count > len(self.plan.cosine):
+            return False
+        if count > 1 and (self.plan.window or count < FEWEST):
             return False
         return self._at == (id(cache), length) or self.plan.is_intact
 

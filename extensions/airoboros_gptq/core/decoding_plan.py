@@ -29,11 +29,21 @@ class Linear:
     zeros: torch.Tensor | None
     bias: torch.Tensor | None  # fp32
     place: torch.Tensor | None  # int32 [K]: where each input feature is to stand in the input
+    outputs: int
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """codes, scales, zeros, as the kernels take them."""
         return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
+
+    def many(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., K] to [..., N of all], through a dequantised copy."""
+        kernel = self.kernel
+        if kernel.order is not None:
+            x = x.index_select(-1, kernel.order)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        weight = kernel.dequantise(x.dtype, self.tensors, self.outputs)
+        return torch.nn.functional.linear(x, weight, bias)
 
 
 @dataclass
@@ -148,7 +158,7 @@ def _join(linears: list[GPTQLinear]) -> Linear:
         parts = [_zeros_like_outputs(one) if one.bias is None else one.bias.float() for one in linears]
         bias = torch.cat(parts)
     joint = {name: _share(kernels, name) for name in ('codes', 'scales', 'zeros')}
-    return Linear(first, **joint, bias=bias, place=place)
+    return Linear(first, **joint, bias=bias, place=place, outputs=sum(k.spec.out_features for k in kernels))
 
 
 def _zeros_like_outputs(linear: GPTQLinear) -> torch.Tensor:

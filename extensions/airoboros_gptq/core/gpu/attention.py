@@ -25,7 +25,7 @@ def _rotated(x, at, angle_cos, angle_sin, DIM: tl.constexpr):
 
 @triton.jit
 def attention_kernel(
-    qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale,
+    qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale, reader_words,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
     HAS_PLACE: tl.constexpr, READER: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
@@ -107,4 +107,4 @@ def attention_kernel(
             target = head * DIM + d
             if HAS_PLACE:
                 target = tl.load(place + target)
-            write_copies(y, target, mixed / weight, d >= 0, DIM, READER)
+            write_copies(y, target, mixed / weight, d >= 0, reader_words, DIM, READER)

@@ -97,7 +97,7 @@ class Step:
         first = plan.layers[0]
         step.embed_kernel[grid](
             self._token, plan.embedding, first.first_norm, _place(first.qkv), self._hidden, self._normed, self._squares, size,
-            HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH, **self._early,
+            first.qkv.kernel.words, HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH, **self._early,
         )  # fmt: skip
         self._blocks = grid[0]
         following = [layer.first_norm for layer in plan.layers[1:]] + [plan.last_norm]
@@ -128,15 +128,16 @@ class Step:
         plan = self._plan
         attention.attention_kernel[(plan.heads, _SPLITS)](
             self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, _place(reader),
-            self._partial, self._peaks, self._counters, plan.scale,
+            self._partial, self._peaks, self._counters, plan.scale, reader.kernel.words,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **self._early,
+            WINDOW=plan.window, HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SPLITS=_SPLITS,
+            BLOCK=_ATTENTION_BLOCK, **self._early,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
         step.gated_linear_kernel[(len(linear.codes) // 2,)](
             self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
-            ONE, self._blocks, self._size, self._plan.epsilon,
+            ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.words,
             HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **self._way(linear),
         )  # fmt: skip
 
@@ -145,6 +146,7 @@ class Step:
         step.residual_linear_kernel[(len(linear.codes),)](
             x, self._hidden, self._normed, self._squares, self._hidden if bias is None else bias, weight,
             self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
+            1 if reader is None else reader.kernel.words,
             HAS_BIAS=bias is not None, HAS_PLACE=place is not None, READER=0 if reader is None else reader.kernel.bits,
             **self._way(linear),
         )  # fmt: skip

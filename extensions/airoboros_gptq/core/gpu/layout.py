@@ -13,7 +13,6 @@ import torch
 from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
 
-
 TILE = 16  # columns; four to a thread
 
 

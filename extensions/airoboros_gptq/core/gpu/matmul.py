@@ -29,11 +29,11 @@ def _shifted(word, LEFT: tl.constexpr):
 
 
 @triton.jit
-def _plus_word(dot, word, low_x, high_x, one, BITS: tl.constexpr, I: tl.constexpr):
-    """dot + the two codes of each word that follow its first 2 * I, times their activations [BLOCK, TILE]."""
+def _plus_word(dot, word, low_x, high_x, one, BITS: tl.constexpr, PAST: tl.constexpr):
+    """dot + the two codes of each word that follow its first 2 * PAST, times their activations [BLOCK, TILE]."""
     MASK: tl.constexpr = (1 << BITS) - 1
     LOW: tl.constexpr = 23 - 2 * BITS
-    moved = _shifted(word, LOW - 2 * BITS * I)
+    moved = _shifted(word, LOW - 2 * BITS * PAST)
     low = ((moved & (MASK << LOW)) | one).to(tl.float32, bitcast=True)
     high = ((moved & (MASK << (LOW + BITS))) | one).to(tl.float32, bitcast=True)
     return dot + low * low_x + high * high_x
@@ -46,8 +46,19 @@ def _corrections(x, row, words, BITS: tl.constexpr):
     code = tl.arange(0, P)
     feature = row[:, None] * P + code[None, :]
     inside = (row < words)[:, None]
-    value = tl.load(x + feature * COPIES, mask=inside, other=0)
+    value = tl.load(x + place_of(feature, words, BITS) * COPIES, mask=inside, other=0)
     return tl.sum(value, 1), tl.sum(value / factors(code, BITS)[None, :], 1)
+
+
+@triton.jit
+def place_of(position, words, BITS: tl.constexpr):
+    """Where the activation at a position of the input stands: all first ones of a word, all second ones, ..., so that threads
+    that work on neighbouring words read neighbours. Where it was, if BITS is 0.
+    """
+    if BITS == 0:
+        return position
+    else:
+        return position % (32 // BITS) * words + position // (32 // BITS)
 
 
 @triton.jit
@@ -76,10 +87,11 @@ def tile_sums(
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
-    """x fp32 [K, COPIES], times factors(), times one tile of the weight, and with PAIR times the tile `second` too: fp32 [TILE] twice.
+    """x times one tile of the weight, and with PAIR times the tile `second` too: fp32 [TILE] twice.
 
-    Each number of x stands COPIES times in a row, for the four columns that a thread works on: so it is read as the codes are,
-    and no layout has to be converted, which is done through shared memory and barriers.
+    x is fp32 [K, COPIES], at place_of(feature), times factors(). Each number stands COPIES times in a row, for the four columns
+    that a thread works on: so it is read as the codes are, and no layout has to be converted, which is done through shared
+    memory and barriers.
     `words` is K / P, EVEN says that BLOCK divides it. The words of the next block are on their way while one is worked on;
     EARLY lets those of the first start before the kernel that writes x has ended, and the next kernel likewise.
     """
@@ -118,10 +130,8 @@ def tile_sums(
         dot_2 = tl.zeros([BLOCK, TILE], tl.float32)
         ones, sum_x = _corrections(x, row, words, BITS)
         for i in tl.static_range(P // 2):
-            low_index = row * P + 2 * i
-            high_index = low_index + 1
-            low_at = x + (low_index[:, None] * COPIES + columns[None, :] % COPIES)
-            high_at = x + (high_index[:, None] * COPIES + columns[None, :] % COPIES)
+            low_at = x + ((2 * i * words + row)[:, None] * COPIES + columns[None, :] % COPIES)
+            high_at = low_at + words * COPIES
             if EVEN:
                 low_x = tl.load(low_at)
                 high_x = tl.load(high_at)
@@ -146,7 +156,9 @@ def rows_kernel(
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
 ):  # fmt: skip
-    """x fp32 [M, K, COPIES], times factors(), to y [M, N]: a program for each row and tile; rows of one tile run side by side and share what they read."""
+    """x [M, ...], each row as tile_sums() takes it, to y [M, N]: a program for each row and tile. Rows of one tile run side by
+    side and share what they read.
+    """
     row, tile = tl.program_id(0), tl.program_id(1)
     sums, _ = tile_sums(
         x + row * inputs * COPIES, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import COPIES, factors, gdc_launch_dependents, gdc_wait, tile_sums
+from .matmul import COPIES, factors, gdc_launch_dependents, gdc_wait, place_of, tile_sums
 
 
 @triton.jit
@@ -20,17 +20,18 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 
 
 @triton.jit
-def write_copies(y, at, value, inside, WIDTH: tl.constexpr, BITS: tl.constexpr):
-    """y [., COPIES]: each value as a linear of that many bits wants it."""
+def write_copies(y, at, value, inside, words, WIDTH: tl.constexpr, BITS: tl.constexpr):
+    """y [., COPIES]: each value as a linear of that many bits, and words in a column, wants it."""
     value *= factors(at, BITS)
     copy = tl.arange(0, COPIES)
     spread = tl.broadcast_to(value[:, None], [WIDTH, COPIES])
-    tl.store(y + at[:, None] * COPIES + copy[None, :], spread, mask=inside[:, None])
+    tl.store(y + place_of(at, words, BITS)[:, None] * COPIES + copy[None, :], spread, mask=inside[:, None])
 
 
 @triton.jit
 def _write_hidden(
-    value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, READER: tl.constexpr
+    value, at, size, hidden, normed, squares, block, weight, place, reader_words,
+    HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, READER: tl.constexpr
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
@@ -39,12 +40,20 @@ def _write_hidden(
     target = at
     if HAS_PLACE:
         target = tl.load(place + at, mask=inside, other=0)
-    write_copies(normed, target, value * tl.load(weight + at, mask=inside, other=0).to(tl.float32), inside, WIDTH, READER)
+    write_copies(
+        normed,
+        target,
+        value * tl.load(weight + at, mask=inside, other=0).to(tl.float32),
+        inside,
+        reader_words,
+        WIDTH,
+        READER,
+    )
 
 
 @triton.jit
 def embed_kernel(
-    token, table, weight, place, hidden, normed, squares, size,
+    token, table, weight, place, hidden, normed, squares, size, reader_words,
     HAS_PLACE: tl.constexpr, READER: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
@@ -54,7 +63,9 @@ def embed_kernel(
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
-    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, HAS_PLACE, WIDTH, READER)
+    _write_hidden(
+        value, at, size, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, WIDTH, READER
+    )
 
 
 @triton.jit
@@ -66,7 +77,9 @@ def last_norm_kernel(
         gdc_launch_dependents()
         gdc_wait()
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(normed + at * COPIES, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
+    value = tl.load(normed + at * COPIES, mask=at < size, other=0) * _one_over_rms(
+        squares, count, size, epsilon, SQUARES
+    )
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
 
 
@@ -93,6 +106,7 @@ def normed_linear_kernel(
 @triton.jit
 def gated_linear_kernel(
     normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    reader_words,
     HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
@@ -111,12 +125,13 @@ def gated_linear_kernel(
     target = column
     if HAS_PLACE:
         target = tl.load(place + column, mask=inside, other=0)
-    write_copies(y, target, value, inside, TILE, READER)
+    write_copies(y, target, value, inside, reader_words, TILE, READER)
 
 
 @triton.jit
 def residual_linear_kernel(
     x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
+    reader_words,
     HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr,
@@ -131,4 +146,6 @@ def residual_linear_kernel(
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
-    _write_hidden(sums, column, outputs, hidden, normed, squares, tile, weight, place, HAS_PLACE, TILE, READER)
+    _write_hidden(
+        sums, column, outputs, hidden, normed, squares, tile, weight, place, reader_words, HAS_PLACE, TILE, READER
+    )

@@ -51,7 +51,7 @@ class TritonKernel(Kernel):
         self.bits = stored_bits(spec.bits)
         for name, tensor in make_layout(packed, spec)._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
-        factors = torch.tensor([4.0**self.bits, 2.0**self.bits], device=self.codes.device)
+        factors = torch.tensor([4.0**self.bits, 2.0**self.bits] * (16 // self.bits), device=self.codes.device)
         self.register_buffer('factors', factors, persistent=False)  # as gpu.matmul.factors() says
         per_word = 32 // self.bits
         self.words = spec.in_features // per_word
@@ -69,24 +69,27 @@ class TritonKernel(Kernel):
         from ..gpu.matmul import COPIES, ONE, rows_kernel
 
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
-        copies = (x.view(len(x), -1, 2) * self.factors).view(len(x), -1, 1).expand(-1, -1, COPIES.value).contiguous()
+        scaled = (x.view(len(x), self.words, -1) * self.factors).transpose(1, 2)
+        copies = scaled[..., None].expand(-1, -1, -1, COPIES.value).contiguous()
         rows_kernel[(len(x), len(self.codes))](
             copies, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
             **self.constants(), num_warps=self.warps,
         )  # fmt: skip
         return y
 
-    def dequantise(self, dtype: torch.dtype) -> torch.Tensor:
-        """The weight [N, K] in `dtype`, features of the input in the order of `order`."""
+    def dequantise(self, dtype: torch.dtype, tensors: tuple | None = None, outputs: int | None = None) -> torch.Tensor:
+        """The weight [N, K] in `dtype`, features of the input in the order of `order`; of `tensors` with `outputs` columns, where
+        several linears lie side by side.
+        """
         from ..gpu.matmul import dequantise_kernel
 
-        spec = self.spec
-        weight = torch.empty(spec.out_features, spec.in_features, dtype=dtype, device=self.codes.device)
-        constants = self.constants(_DEQUANTISED)
-        del constants['EVEN']
-        dequantise_kernel[(-(-self.words // _DEQUANTISED), len(self.codes))](
-            weight, *self.tensors(), spec.out_features, *self.sizes(), **constants, num_warps=_WARPS
-        )
+        outputs = outputs or self.spec.out_features
+        codes, *others = tensors or self.tensors()
+        weight = torch.empty(outputs, self.spec.in_features, dtype=dtype, device=codes.device)
+        dequantise_kernel[(-(-self.words // _DEQUANTISED), len(codes))](
+            weight, codes, *others, outputs, *self.sizes(),
+            BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, TILE=TILE, num_warps=_WARPS,
+        )  # fmt: skip
         return weight
 
     def tensors(self) -> tuple:
