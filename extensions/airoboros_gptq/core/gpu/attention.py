@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from .matmul import gdc_launch_dependents, gdc_wait
-from .step import write_copies
+from .step import write_input
 
 
 @triton.jit
@@ -29,7 +29,7 @@ def attention_kernel(
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
     HAS_PLACE: tl.constexpr, READER: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[place[.], COPIES] fp32, place of [HEADS * DIM].
+    """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[place[.]] fp32, place of [HEADS * DIM].
 
     state int64: tokens in the cache, tokens that it has room for. addresses int64 [2 * layers]: where keys and values
     [KV_HEADS, room, DIM] of each layer lie. angle_cos, angle_sin fp32 [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM],
@@ -107,4 +107,4 @@ def attention_kernel(
             target = head * DIM + d
             if HAS_PLACE:
                 target = tl.load(place + target)
-            write_copies(y, target, mixed / weight, d >= 0, reader_words, DIM, READER)
+            write_input(y, target, mixed / weight, d >= 0, reader_words, READER)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 
 from . import attention, step
-from .matmul import COPIES, ONE, gdc_wait
+from .matmul import ONE, gdc_wait
 
 log = logging.getLogger('airoboros_gptq')
 
 _SPLITS, _ATTENTION_BLOCK = 8, 64
 _WIDTH = 128  # columns of a program that is no matmul
 _CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
+
+
+# By kind of linear: tiles of a program, warps, whether the next words are read ahead. As benchmarks/tune_gpu.py found them.
+_WAYS = {'normed': (4, 4, True), 'gated': (4, 4, True), 'residual': (2, 4, True)}
+
+
+class Way(NamedTuple):
+    """Programs and compile-time settings of a launch."""
+
+    programs: int
+    settings: dict
 
 
 class Step:
@@ -34,7 +46,7 @@ class Step:
             return torch.zeros(shape, dtype=torch.float32, device=self._device)
 
         self._hidden = floats(self._size)
-        self._normed, self._mixed, self._act = (floats(n, COPIES.value) for n in (self._size, wide, self._middle))
+        self._normed, self._mixed, self._act = (floats(n) for n in (self._size, wide, self._middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
         self._partial = floats(plan.heads, _SPLITS, plan.head_dim)
         self._peaks = floats(plan.heads, _SPLITS, 2)
@@ -44,7 +56,7 @@ class Step:
         self._state = torch.zeros(2, dtype=torch.int64, device=self._device)
         self._addresses = torch.zeros(2 * len(plan.layers), dtype=torch.int64, device=self._device)
         self._buffers: list = []
-        widths = [len(linear.codes) for layer in plan.layers for linear in (layer.out, layer.down)]
+        widths = [self._way(linear, 'residual').programs for layer in plan.layers for linear in (layer.out, layer.down)]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
         self._squares = floats(triton.next_power_of_2(blocks))
         self._early = {'EARLY': False}
@@ -117,11 +129,12 @@ class Step:
         return logits
 
     def _normed_linear(self, linear) -> None:
+        way = self._way(linear, 'normed')
         bias = linear.bias
-        step.normed_linear_kernel[(len(linear.codes),)](
+        step.normed_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
             *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon,
-            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **self._way(linear),
+            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **way.settings, **self._early,
         )  # fmt: skip
 
     def _attend(self, index: int, reader) -> None:
@@ -135,25 +148,30 @@ class Step:
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
-        step.gated_linear_kernel[(len(linear.codes) // 2,)](
+        way = self._way(linear, 'gated')
+        step.gated_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
             ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.words,
-            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **self._way(linear),
+            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **way.settings, **self._early,
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
+        way = self._way(linear, 'residual')
         bias, place = linear.bias, None if reader is None else reader.place
-        step.residual_linear_kernel[(len(linear.codes),)](
+        step.residual_linear_kernel[(way.programs,)](
             x, self._hidden, self._normed, self._squares, self._hidden if bias is None else bias, weight,
             self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
             1 if reader is None else reader.kernel.words,
             HAS_BIAS=bias is not None, HAS_PLACE=place is not None, READER=0 if reader is None else reader.kernel.bits,
-            **self._way(linear),
+            **way.settings, **self._early,
         )  # fmt: skip
-        self._blocks = len(linear.codes)
+        self._blocks = way.programs
 
-    def _way(self, linear) -> dict:
-        return {**linear.kernel.constants(), 'num_warps': linear.kernel.warps, **self._early}
+    def _way(self, linear, kind: str) -> Way:
+        """How a linear's kernel is launched."""
+        tiles, warps, ahead = _WAYS[kind]
+        programs = triton.cdiv(len(linear.codes), tiles)
+        return Way(programs, {**linear.kernel.constants(tiles, warps, ahead), 'num_warps': warps})
 
 
 def _place(linear) -> torch.Tensor:

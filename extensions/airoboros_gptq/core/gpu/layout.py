@@ -13,13 +13,14 @@ import torch
 from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
 
-TILE = 16  # columns; four to a thread
+TILE = 4  # columns: what a thread reads at once
+COLUMNS = 32  # that columns are filled up to a multiple of: some tiles for a program
 
 
 class Layout(NamedTuple):
-    """K in_features, N out_features, T = ceil(N / tile), P = 32 / bits codes to a word, G groups.
+    """K in_features, T tiles for N out_features, P = 32 / bits codes to a word, G groups.
 
-    codes int32 [T, K / P, tile], scales fp16 or fp32 [T, G, tile], zeros uint8 [T, G, tile] or None where all are the middle,
+    codes int32 [T, K / P, TILE], scales fp16 or fp32 [T, G, TILE], zeros uint8 [T, G, TILE] or None where all are the middle,
     order int32 [K] or None: the input feature that each row belongs to.
     """
 
@@ -34,7 +35,7 @@ def stored_bits(bits: int) -> int:
     return 4 if bits == 3 else bits
 
 
-def make_layout(packed: PackedLinear, spec: LinearSpec, tile: int = TILE) -> Layout:
+def make_layout(packed: PackedLinear, spec: LinearSpec) -> Layout:
     """The linear of a file, on the device where `packed` lies. K is a multiple of P."""
     bits, device = stored_bits(spec.bits), packed.qweight.device
     moved = 2 ** (bits - 1) - 2 ** (spec.bits - 1)
@@ -51,9 +52,9 @@ def make_layout(packed: PackedLinear, spec: LinearSpec, tile: int = TILE) -> Lay
     if scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales):
         scales = halves
     return Layout(
-        _tiled(codes, tile),
-        _tiled(scales if scales.dtype == torch.float16 else scales.float(), tile),
-        None if middle else _tiled(zeros.to(torch.uint8), tile),
+        _tiled(codes),
+        _tiled(scales if scales.dtype == torch.float16 else scales.float()),
+        None if middle else _tiled(zeros.to(torch.uint8)),
         None if order is None else order.int(),
     )
 
@@ -67,8 +68,8 @@ def _pack(codes: torch.Tensor, bits: int) -> torch.Tensor:
     return words
 
 
-def _tiled(matrix: torch.Tensor, tile: int) -> torch.Tensor:
-    """[R, N] to [T, R, tile], filled up with zeros."""
+def _tiled(matrix: torch.Tensor) -> torch.Tensor:
+    """[R, N] to [T, R, TILE], filled up with zeros."""
     rows, columns = matrix.shape
-    matrix = torch.nn.functional.pad(matrix, (0, -columns % tile))
-    return matrix.view(rows, -1, tile).transpose(0, 1).contiguous()
+    matrix = torch.nn.functional.pad(matrix, (0, -columns % COLUMNS))
+    return matrix.view(rows, -1, TILE).transpose(0, 1).contiguous()

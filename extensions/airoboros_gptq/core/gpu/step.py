@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import COPIES, factors, gdc_launch_dependents, gdc_wait, place_of, tile_sums
+from .matmul import TILE, columns_of, factors, gdc_launch_dependents, gdc_wait, place_of, tile_sums
 
 
 @triton.jit
@@ -20,35 +20,25 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 
 
 @triton.jit
-def write_copies(y, at, value, inside, words, WIDTH: tl.constexpr, BITS: tl.constexpr):
-    """y [., COPIES]: each value as a linear of that many bits, and words in a column, wants it."""
-    value *= factors(at, BITS)
-    copy = tl.arange(0, COPIES)
-    spread = tl.broadcast_to(value[:, None], [WIDTH, COPIES])
-    tl.store(y + place_of(at, words, BITS)[:, None] * COPIES + copy[None, :], spread, mask=inside[:, None])
+def write_input(y, at, value, inside, words, BITS: tl.constexpr):
+    """y [K]: values at these places of the input of a linear of BITS bits, as its tile_sums() takes them."""
+    tl.store(y + place_of(at, words, BITS), value * factors(at, BITS), mask=inside)
 
 
 @triton.jit
 def _write_hidden(
     value, at, size, hidden, normed, squares, block, weight, place, reader_words,
-    HAS_PLACE: tl.constexpr, WIDTH: tl.constexpr, READER: tl.constexpr
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr,
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
     tl.store(hidden + at, value, mask=inside)
-    tl.store(squares + block, tl.sum(tl.where(inside, value * value, 0), 0))
+    tl.store(squares + block, tl.sum(tl.where(inside, value * value, 0)))
     target = at
     if HAS_PLACE:
         target = tl.load(place + at, mask=inside, other=0)
-    write_copies(
-        normed,
-        target,
-        value * tl.load(weight + at, mask=inside, other=0).to(tl.float32),
-        inside,
-        reader_words,
-        WIDTH,
-        READER,
-    )
+    normal = value * tl.load(weight + at, mask=inside, other=0).to(tl.float32)
+    write_input(normed, target, normal, inside, reader_words, READER)
 
 
 @triton.jit
@@ -63,9 +53,7 @@ def embed_kernel(
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
-    _write_hidden(
-        value, at, size, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, WIDTH, READER
-    )
+    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER)
 
 
 @triton.jit
@@ -77,7 +65,7 @@ def last_norm_kernel(
         gdc_launch_dependents()
         gdc_wait()
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(normed + at * COPIES, mask=at < size, other=0) * _one_over_rms(
+    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(
         squares, count, size, epsilon, SQUARES
     )
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
@@ -88,16 +76,16 @@ def normed_linear_kernel(
     normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
     HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
-    tile = tl.program_id(0)
-    sums, _ = tile_sums(
-        normed, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
-        False, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
+    tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
+    sums = tile_sums(
+        normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
+        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
     sums *= _one_over_rms(squares, count, size, epsilon, SQUARES)
-    column = tile * TILE + tl.arange(0, TILE)
+    column = columns_of(tiles, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     tl.store(y + column, sums, mask=column < outputs)
@@ -109,23 +97,26 @@ def gated_linear_kernel(
     reader_words,
     HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
-    tile = tl.program_id(0)
-    gate, up = tile_sums(
-        normed, codes, scales, zeros, tile, tile + tl.num_programs(0), words, groups, words_per_group, one,
-        True, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
+    half = tl.num_programs(0) * (TILES // 2)
+    both = tl.arange(0, TILES)
+    tiles = tl.program_id(0) * (TILES // 2) + both % (TILES // 2) + tl.where(both < TILES // 2, 0, half)
+    sums = tile_sums(
+        normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
+        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
+    gate, up = tl.split(tl.permute(tl.reshape(sums, [2, TILES // 2 * TILE]), (1, 0)))
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
     value = gate / (1 + tl.exp(-gate)) * (up * scale)
-    column = tile * TILE + tl.arange(0, TILE)
+    column = tl.program_id(0) * (TILES // 2 * TILE) + tl.arange(0, TILES // 2 * TILE)
     inside = column < outputs
     target = column
     if HAS_PLACE:
         target = tl.load(place + column, mask=inside, other=0)
-    write_copies(y, target, value, inside, reader_words, TILE, READER)
+    write_input(y, target, value, inside, reader_words, READER)
 
 
 @triton.jit
@@ -134,18 +125,19 @@ def residual_linear_kernel(
     reader_words,
     HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, EARLY: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
-    tile = tl.program_id(0)
-    sums, _ = tile_sums(
-        x, codes, scales, zeros, tile, tile, words, groups, words_per_group, one,
-        False, EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILE,
+    tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
+    sums = tile_sums(
+        x, codes, scales, zeros, tiles, words, groups, words_per_group, one,
+        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
-    column = tile * TILE + tl.arange(0, TILE)
+    column = columns_of(tiles, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
+    block = tl.program_id(0)
     _write_hidden(
-        sums, column, outputs, hidden, normed, squares, tile, weight, place, reader_words, HAS_PLACE, TILE, READER
+        sums, column, outputs, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER
     )

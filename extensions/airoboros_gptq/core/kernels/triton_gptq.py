@@ -10,20 +10,19 @@ import os
 
 import torch
 
-from ..gpu.layout import TILE, make_layout, stored_bits
+from ..gpu.layout import make_layout, stored_bits
 from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
 
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
-_BLOCK, _WARPS = 128, 4
-_DEQUANTISED = 32  # words that a program dequantises
+_TILES, _WARPS = 4, 4
+_DEQUANTISED = 128  # words that a program dequantises
 
 
 class TritonKernel(Kernel):
     """fp16 or bf16 outside, fp32 inside. Act-order costs one sort of the rows at load."""
 
     name = 'triton'
-    warps = _WARPS
 
     @classmethod
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
@@ -66,14 +65,13 @@ class TritonKernel(Kernel):
             x = x.index_select(1, self.order)
         if len(x) > FEW:
             return torch.nn.functional.linear(x, self.dequantise(x.dtype))
-        from ..gpu.matmul import COPIES, ONE, rows_kernel
+        from ..gpu.matmul import ONE, rows_kernel
 
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
-        scaled = (x.view(len(x), self.words, -1) * self.factors).transpose(1, 2)
-        copies = scaled[..., None].expand(-1, -1, -1, COPIES.value).contiguous()
-        rows_kernel[(len(x), len(self.codes))](
-            copies, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
-            **self.constants(), num_warps=self.warps,
+        scaled = (x.view(len(x), self.words, -1) * self.factors).transpose(1, 2).contiguous()
+        rows_kernel[(len(x), -(-len(self.codes) // _TILES))](
+            scaled, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+            **self.constants(_TILES, _WARPS, True), num_warps=_WARPS,
         )  # fmt: skip
         return y
 
@@ -88,7 +86,7 @@ class TritonKernel(Kernel):
         weight = torch.empty(outputs, self.spec.in_features, dtype=dtype, device=codes.device)
         dequantise_kernel[(-(-self.words // _DEQUANTISED), len(codes))](
             weight, codes, *others, outputs, *self.sizes(),
-            BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, TILE=TILE, num_warps=_WARPS,
+            BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, num_warps=_WARPS,
         )  # fmt: skip
         return weight
 
@@ -99,11 +97,14 @@ class TritonKernel(Kernel):
     def sizes(self) -> tuple[int, int, int]:
         return self.words, self.groups, self.words_per_group
 
-    def constants(self, block: int = _BLOCK) -> dict:
+    def constants(self, tiles: int, warps: int, ahead: bool) -> dict:
+        """Compile-time settings of gpu.matmul.tile_sums()."""
+        block = 32 * warps
         return {
             'BITS': self.bits,
             'HAS_ZEROS': self.zeros is not None,
             'EVEN': self.words % block == 0,
             'BLOCK': block,
-            'TILE': TILE,
+            'TILES': tiles,
+            'AHEAD': ahead,
         }
