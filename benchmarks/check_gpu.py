@@ -107,15 +107,6 @@ def time_it(layers, act_order):
             ms = (time.perf_counter() - start) / 128 * 1000
         read = bytes_read + context * 2 * 4096 * 2 * layers
         print(f'act_order {act_order} decode at {context}: {1000 / ms:.1f} tokens/s, {read / ms / 1e6:.0f} GB/s')
-    model.forward.step._early, model.forward.step._graph = {'EARLY': False}, None
-    crop_to(cache, 16)
-    model.forward.greedy(cache, token, 8)
-    crop_to(cache, 16)
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    model.forward.greedy(cache, token, 128)
-    torch.cuda.synchronize()
-    print(f'without early launches: {128 / (time.perf_counter() - start):.1f} tokens/s')
     from torch.profiler import ProfilerActivity, profile
 
     def decode(at):
@@ -142,6 +133,7 @@ if __name__ == '__main__':
     check(False, torch.bfloat16, 8, 700)
     layers = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     time_it(layers, False)
+    time_it(layers, True)
     buffer = torch.ones(1 << 30, device='cuda')
     for _ in range(3):
         buffer.sum()

@@ -24,8 +24,8 @@ SHAPES = {  # kind, in_features, out_features
     'gate_up': ('gated', 4096, 11008),
     'down': ('residual', 11008, 4096),
 }
-# Tiles of a program, warps, words read ahead, started early.
-WAYS = list(itertools.product((2, 4, 8), (2, 4, 8), (False, True), (False, True)))
+# Tiles of a program, warps, words read ahead.
+WAYS = list(itertools.product((2, 4, 8), (2, 4, 8), (False, True)))
 # Parts that a cache is split into, tokens at a time, warps.
 ATTENTION_WAYS = list(itertools.product((8, 16, 32), (32, 64), (4, 8)))
 GROUP = 16  # words of a group of 128
@@ -41,18 +41,16 @@ class Weights:
         shape, scales = (self.tiles, self.words, TILE), (self.tiles, self.words // GROUP, TILE)
         self.codes = [torch.randint(-(2**31), 2**31, shape, device='cuda').int() for _ in range(copies)]
         self.scales = [torch.rand(scales, device='cuda').half() * 0.01 for _ in range(copies)]
-        self.x, self.hidden, self.normed, self.y = (
-            torch.randn(max(inputs, outputs), device='cuda') for _ in range(4)
-        )
+        self.x, self.hidden, self.normed, self.y = (torch.randn(max(inputs, outputs), device='cuda') for _ in range(4))
         self.squares = torch.ones(4096, device='cuda')
         self.weight = torch.ones(outputs, device='cuda').half()
         self.nbytes = self.codes[0].nbytes + self.scales[0].nbytes
 
-    def launch(self, i, tiles, warps, ahead, early):
+    def launch(self, i, tiles, warps, ahead):
         codes, scales = self.codes[i], self.scales[i]
         common = {
             'BITS': 4, 'HAS_ZEROS': False, 'EVEN': self.words % (32 * warps) == 0, 'BLOCK': 32 * warps, 'TILES': tiles,
-            'AHEAD': ahead, 'EARLY': early, 'launch_pdl': early, 'num_warps': warps,
+            'AHEAD': ahead, 'num_warps': warps,
         }  # fmt: skip
         sizes = (self.outputs, self.words, scales.shape[1], GROUP, ONE)
         grid = (self.tiles // tiles,)
@@ -93,8 +91,9 @@ class Attention:
         attention.attention_kernel[(32, splits)](
             self.qkv, self.angles, self.angles, self.state, self.addresses, i, self.y, self.counters, self.partial,
             self.peaks, self.counters, 128**-0.5, 512, HEADS=32, KV_HEADS=32, DIM=128, CACHE=tl.float16, WINDOW=0,
-            HAS_PLACE=False, READER=4, SPLITS=splits, BLOCK=block, EARLY=False, num_warps=warps,
+            HAS_PLACE=False, READER=4, SPLITS=splits, BLOCK=block, num_warps=warps,
         )  # fmt: skip
+
 
 def microseconds(work, *way):
     """Of one launch, each of another copy, as a graph of them all."""

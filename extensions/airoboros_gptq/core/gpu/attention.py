@@ -9,7 +9,6 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import gdc_launch_dependents, gdc_wait
 from .step import write_input
 
 
@@ -27,7 +26,7 @@ def _rotated(x, at, angle_cos, angle_sin, DIM: tl.constexpr):
 def attention_kernel(
     qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale, reader_words,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr, EARLY: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[place[.]] fp32, place of [HEADS * DIM].
 
@@ -35,9 +34,6 @@ def attention_kernel(
     [KV_HEADS, room, DIM] of each layer lie. angle_cos, angle_sin fp32 [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM],
     peaks fp32 [HEADS, SPLITS, 2] and counters int32 [HEADS], of zeros, are for our own use. WINDOW is 0 for none.
     """
-    if EARLY:
-        gdc_launch_dependents()
-        gdc_wait()
     head, split = tl.program_id(0), tl.program_id(1)
     at, room = tl.load(state), tl.load(state + 1)
     first = at * 0

@@ -11,17 +11,19 @@ import triton
 import triton.language as tl
 
 from . import attention, step
-from .matmul import ONE, gdc_wait
+from .matmul import ONE
 
 log = logging.getLogger('airoboros_gptq')
 
-_SPLITS, _ATTENTION_BLOCK = 8, 64
+_SPLITS, _ATTENTION_BLOCK = 32, 32
 _WIDTH = 128  # columns of a program that is no matmul
 _CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
 # By kind of linear: tiles of a program, warps, whether the next words are read ahead. As benchmarks/tune_gpu.py found them.
-_WAYS = {'normed': (4, 4, True), 'gated': (4, 4, True), 'residual': (2, 4, True)}
+_WAYS = {'normed': (4, 2, True), 'gated': (4, 4, False), 'residual': (2, 4, True), 'long residual': (2, 8, False)}
+
+_LONG = 1024  # words of a column
 
 
 class Way(NamedTuple):
@@ -59,9 +61,6 @@ class Step:
         widths = [self._way(linear, 'residual').programs for layer in plan.layers for linear in (layer.out, layer.down)]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
         self._squares = floats(triton.next_power_of_2(blocks))
-        self._early = {'EARLY': False}
-        if self._device.type == 'cuda' and can_launch_early(self._device):
-            self._early = {'EARLY': True, 'launch_pdl': True}
         self._logits = None
         self._graph = None
 
@@ -109,7 +108,7 @@ class Step:
         first = plan.layers[0]
         step.embed_kernel[grid](
             self._token, plan.embedding, first.first_norm, _place(first.qkv), self._hidden, self._normed, self._squares, size,
-            first.qkv.kernel.words, HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH, **self._early,
+            first.qkv.kernel.words, HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH,
         )  # fmt: skip
         self._blocks = grid[0]
         following = [layer.first_norm for layer in plan.layers[1:]] + [plan.last_norm]
@@ -122,7 +121,7 @@ class Step:
             self._residual_linear(layer.down, self._act, following[i], readers[i])
         step.last_norm_kernel[grid](
             self._normed, self._squares, self._last, self._blocks, size, plan.epsilon,
-            WIDTH=_WIDTH, SQUARES=len(self._squares), **self._early,
+            WIDTH=_WIDTH, SQUARES=len(self._squares),
         )  # fmt: skip
         logits = plan.head(self._last)
         self._state[:1].add_(1)
@@ -134,7 +133,7 @@ class Step:
         step.normed_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
             *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon,
-            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **way.settings, **self._early,
+            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **way.settings,
         )  # fmt: skip
 
     def _attend(self, index: int, reader) -> None:
@@ -144,7 +143,7 @@ class Step:
             self._partial, self._peaks, self._counters, plan.scale, reader.kernel.words,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
             WINDOW=plan.window, HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SPLITS=_SPLITS,
-            BLOCK=_ATTENTION_BLOCK, **self._early,
+            BLOCK=_ATTENTION_BLOCK,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
@@ -152,7 +151,7 @@ class Step:
         step.gated_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
             ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.words,
-            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **way.settings, **self._early,
+            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **way.settings,
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
@@ -163,12 +162,14 @@ class Step:
             self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
             1 if reader is None else reader.kernel.words,
             HAS_BIAS=bias is not None, HAS_PLACE=place is not None, READER=0 if reader is None else reader.kernel.bits,
-            **way.settings, **self._early,
+            **way.settings,
         )  # fmt: skip
         self._blocks = way.programs
 
     def _way(self, linear, kind: str) -> Way:
         """How a linear's kernel is launched."""
+        if kind == 'residual' and linear.kernel.words > _LONG:
+            kind = 'long residual'
         tiles, warps, ahead = _WAYS[kind]
         programs = triton.cdiv(len(linear.codes), tiles)
         return Way(programs, {**linear.kernel.constants(tiles, warps, ahead), 'num_warps': warps})
@@ -177,8 +178,3 @@ class Step:
 def _place(linear) -> torch.Tensor:
     """`place` of the linear that reads what is written, or a stand-in that is not looked at."""
     return linear.codes if linear.place is None else linear.place
-
-
-def can_launch_early(device: torch.device) -> bool:
-    """Whether a kernel may start while the one before it ends: GPUs since sm90, and a Triton that knows of it."""
-    return gdc_wait is not None and not torch.version.hip and torch.cuda.get_device_capability(device) >= (9, 0)

@@ -13,11 +13,6 @@ import triton.language as tl
 
 from . import layout
 
-try:  # Programmatic dependent launch: Triton since 3.4, GPUs since sm90
-    from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
-except ImportError:
-    gdc_launch_dependents = gdc_wait = None
-
 ONE = 0x3F800000  # the bits of 1.0
 TILE = tl.constexpr(layout.TILE)
 
@@ -63,15 +58,14 @@ def factors(position, BITS: tl.constexpr):
 @triton.jit
 def tile_sums(
     x, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-    EARLY: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """x times the tiles [TILES] of the weight: fp32 [TILES, TILE].
 
     x is fp32 [K], at place_of(feature), times factors(). `words` is K / P, EVEN says that BLOCK divides it. BLOCK is the number
     of threads: then a thread has one word of each column, the activations of that word, and no layout has to be converted,
-    which goes through shared memory and barriers. AHEAD reads the words of the next block while one is worked on. EARLY lets
-    those of the first start before the kernel that writes x has ended, and the next kernel likewise.
+    which goes through shared memory and barriers. AHEAD reads the words of the next block while one is worked on.
     """
     P: tl.constexpr = 32 // BITS
     columns = tl.arange(0, TILE)[None, None, :]
@@ -84,9 +78,6 @@ def tile_sums(
         inside = (rows < words)[:, None, None]
         word = tl.load(codes + rows[:, None, None] * TILE, mask=inside, other=0)
         scale = tl.load(scales + (rows // words_per_group)[:, None, None] * TILE, mask=inside, other=0)
-    if EARLY:
-        gdc_launch_dependents()
-        gdc_wait()
     for start in range(0, words, BLOCK):
         row = start + rows
         inside = (row < words)[:, None, None]
@@ -149,7 +140,7 @@ def rows_kernel(
     tiles = tl.program_id(1) * TILES + tl.arange(0, TILES)
     sums = tile_sums(
         x + row * inputs, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        False, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
     column = columns_of(tiles, TILES)
     tl.store(y + row * outputs + column, sums.to(y.dtype.element_ty), mask=column < outputs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import TILE, columns_of, factors, gdc_launch_dependents, gdc_wait, place_of, tile_sums
+from .matmul import TILE, columns_of, factors, place_of, tile_sums
 
 
 @triton.jit
@@ -44,12 +44,9 @@ def _write_hidden(
 @triton.jit
 def embed_kernel(
     token, table, weight, place, hidden, normed, squares, size, reader_words,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
-    if EARLY:
-        gdc_launch_dependents()
-        gdc_wait()
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
@@ -57,24 +54,17 @@ def embed_kernel(
 
 
 @triton.jit
-def last_norm_kernel(
-    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr
-):
+def last_norm_kernel(normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr):
     """y [K] = normed over the root mean square: what the head reads."""
-    if EARLY:
-        gdc_launch_dependents()
-        gdc_wait()
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(
-        squares, count, size, epsilon, SQUARES
-    )
+    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
 
 
 @triton.jit
 def normed_linear_kernel(
     normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
-    HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
+    HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
@@ -82,7 +72,7 @@ def normed_linear_kernel(
     tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
     sums = tile_sums(
         normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
     sums *= _one_over_rms(squares, count, size, epsilon, SQUARES)
     column = columns_of(tiles, TILES)
@@ -95,7 +85,7 @@ def normed_linear_kernel(
 def gated_linear_kernel(
     normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
     reader_words,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
@@ -105,7 +95,7 @@ def gated_linear_kernel(
     tiles = tl.program_id(0) * (TILES // 2) + both % (TILES // 2) + tl.where(both < TILES // 2, 0, half)
     sums = tile_sums(
         normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
     gate, up = tl.split(tl.permute(tl.reshape(sums, [2, TILES // 2 * TILE]), (1, 0)))
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
@@ -123,7 +113,7 @@ def gated_linear_kernel(
 def residual_linear_kernel(
     x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
     reader_words,
-    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, EARLY: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr,
     BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
     TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
@@ -131,13 +121,11 @@ def residual_linear_kernel(
     tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
     sums = tile_sums(
         x, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        EARLY, BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
     )  # fmt: skip
     column = columns_of(tiles, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
     block = tl.program_id(0)
-    _write_hidden(
-        sums, column, outputs, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER
-    )
+    _write_hidden(sums, column, outputs, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER)
