@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.errors import GPTQError
 from ..core.kernel_names import KERNEL_NAMES
-from .rivals import RIVALS, require
+from .rivals import OURS, RIVALS, require
 from .synthetic import SHAPES, synthetic_folder
 
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and not args.plot.endswith('.svg'):
         raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
     for name in args.against:
-        require(name, args.against_python)
+        require(name, sys.executable if name in OURS else args.against_python)
     folder = _folder(args)
     from .measure import measure
 

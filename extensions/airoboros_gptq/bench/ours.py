@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from ..core.kv_store import crop_to, make_cache
+from ..core.kv_store import cache_name, crop_to, make_cache
 from ..core.model import describe_running, load
 from ..core.model_state import ModelState
+from ..core.native.library import instructions
 from .machine import synchronize
 
 _ROOM = 256  # tokens that are decoded after a prompt
@@ -30,6 +31,7 @@ class Ours:
         synchronize(self.device)
         self.load_seconds = time.perf_counter() - start
         self.running = describe_running(self.model)
+        self.instructions = instructions() if 'native-cpu' in self.running else None
         takes = inspect.signature(type(self.model).forward).parameters
         # So that a prompt's logits are those of its last token alone, under the newer name or the older.
         self._last_only = {k: 1 for k in ('logits_to_keep', 'num_logits_to_keep') if k in takes}
@@ -121,7 +123,9 @@ class Ours:
 
     def _forward(self, ids: torch.Tensor, cache) -> torch.Tensor:
         """Logits [1, 1, vocabulary] of the last token."""
-        return self.model(ids, past_key_values=cache, use_cache=True, **self._last_only).logits[:, -1:]
+        return self.model(ids, use_cache=True, **{cache_name(type(self.model)): cache}, **self._last_only).logits[
+            :, -1:
+        ]
 
 
 class _FirstToken:

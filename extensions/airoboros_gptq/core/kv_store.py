@@ -6,6 +6,9 @@ Here each layer has room for the next tokens, writes them in place and hands out
 
 from __future__ import annotations
 
+import inspect
+from functools import lru_cache
+
 import torch
 from transformers import DynamicCache, cache_utils
 
@@ -16,7 +19,7 @@ _ROPE_BY_LENGTH = ('dynamic', 'longrope', 'su')
 
 
 def make_cache(model, max_length: int | None = None):
-    """An empty transformers Cache for one sequence, to be given as `past_key_values`. `max_length` is a hint.
+    """An empty transformers Cache for one sequence, to be given under the name of cache_name(). `max_length` is a hint.
 
     None where the model had best keep the cache that transformers makes for it: encoder-decoders, recurrent and chunked
     attention, caches that are tuples, rotary tables that follow the length of the text.
@@ -26,6 +29,12 @@ def make_cache(model, max_length: int | None = None):
         return cache
     layers = _plain_layers(model)
     return None if layers is None else GrowingCache(layers)
+
+
+@lru_cache
+def cache_name(kind: type) -> str:
+    """What forward() and generate() of a class of models call their cache: it has had two names."""
+    return 'cache' if 'cache' in inspect.signature(kind.forward).parameters else 'past_key_values'
 
 
 def cached_length(cache) -> int:

@@ -116,6 +116,12 @@ def find_library() -> tuple[ctypes.CDLL | None, str | None]:
     return library, None
 
 
+def instructions() -> str | None:
+    """What the compiled kernel makes use of, as 'AVX2'; None where there is none."""
+    library = find_library()[0]
+    return None if library is None else library.gptq_instructions().decode()
+
+
 def open_library(path: Path) -> ctypes.CDLL:
     """A compiled kernel with its signatures, working on PyTorch's threads. Raises OSError where it cannot be loaded."""
     library = ctypes.CDLL(str(path))
