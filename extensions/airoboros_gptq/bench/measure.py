@@ -13,7 +13,7 @@ import torch
 from .. import __version__
 from ..core.config import read_json
 from ..core.facts import Facts, read_facts
-from .machine import describe, file_read_seconds, forget_peak, peak_memory, read_bandwidth
+from .machine import describe, file_into_memory_seconds, file_read_seconds, forget_peak, peak_memory, read_bandwidth
 from .ours import Ours
 from .report import decode_figure, prefill_figure
 from .rivals import OURS, Rival
@@ -90,7 +90,8 @@ def _import_architecture(folder: Path) -> None:
 def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
     step('reading the file')
     _import_architecture(facts.folder)
-    file_seconds = file_read_seconds([header.path for header in facts.checkpoint.headers])
+    paths = [header.path for header in facts.checkpoint.headers]
+    file_seconds, into_memory = file_read_seconds(paths), file_into_memory_seconds(paths)
     forget_peak(device)
     before = peak_memory(device)
     step('loading')
@@ -102,6 +103,8 @@ def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
         'gb_per_second': facts.checkpoint.size / ours.load_seconds / 1e9,
         'file_read_seconds': file_seconds,
         'ratio': ours.load_seconds / file_seconds,
+        'file_into_memory_seconds': into_memory,
+        'ratio_into_memory': ours.load_seconds / into_memory,
     }
     report['memory'] = {'before': before, 'loaded': peak_memory(device)}
     return ours

@@ -63,10 +63,13 @@ def _load_lines(report: dict) -> list[str]:
     peak = memory['peak']
     lines = [
         f'load        {load["seconds"]:.1f} s, {load["gb_per_second"]:.2f} GB/s: {load["ratio"]:.1f} times as long as '
-        'reading the file'
+        f'reading the file, {load["ratio_into_memory"]:.1f} times as long as reading it into new memory'
     ]
     if peak is not None:
-        lines.append(f'peak memory {format_bytes(peak)}, of which before loading {format_bytes(memory["before"] or 0)}')
+        lines.append(
+            f'peak memory {format_bytes(memory["loaded"])} to load, {format_bytes(peak)} with prompts and caches; '
+            f'{format_bytes(memory["before"] or 0)} were there before'
+        )
     return lines
 
 

@@ -71,7 +71,7 @@ def pack(library: ctypes.CDLL, packed: PackedLinear, spec: LinearSpec) -> Tiles:
         codes.data_ptr(),
         made.scales.data_ptr(),
         made.zeros.data_ptr(),
-        torch.get_num_threads(),
+        max(1, torch.get_num_threads() // 2),  # the others read the file
     )
     return made
 
