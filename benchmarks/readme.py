@@ -63,14 +63,14 @@ def _speed(figure: dict | None, ours: dict | None) -> str:
         return ''
     speed = figure['tokens_per_second']
     if ours is not None:
-        return f'{speed:.1f} (×{ours["tokens_per_second"] / speed:.2f})'
+        return f'{speed:.1f} (x{ours["tokens_per_second"] / speed:.2f})'
     share = figure.get('share_of_bandwidth')
     return f'**{speed:.1f}**' + (f' ({share:.0%})' if share else '')
 
 
 def _rest(reports: list[dict]) -> str:
     rows = [
-        ['model', 'load', '× reading the file', 'peak memory', 'of the file', 'second turn', '`generate()`, per token'],
+        ['model', 'load', 'x reading the file', 'peak memory', 'of the file', 'second turn', '`generate()`, per token'],
         ['---'] * 7,
     ]
     for r in reports:
@@ -82,7 +82,7 @@ def _rest(reports: list[dict]) -> str:
                 f'{r["load"]["ratio"]:.2f}',
                 format_bytes(peak) if peak else '',
                 f'{peak / size:.2f}' if peak else '',
-                f'{turn["seconds_to_first_token"]:.2f} s, ×{turn["ratio"]:.2f}',
+                f'{turn["seconds_to_first_token"]:.2f} s, x{turn["ratio"]:.2f}',
                 f'{r["generate"]["overhead_milliseconds"]:+.1f} ms',
             ]
         )

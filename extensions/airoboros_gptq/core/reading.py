@@ -20,7 +20,14 @@ from .safetensors_header import TensorInfo
 
 DTYPES = {
     **{'F64': torch.float64, 'F32': torch.float32, 'F16': torch.float16, 'BF16': torch.bfloat16},
-    **{'I64': torch.int64, 'I32': torch.int32, 'I16': torch.int16, 'I8': torch.int8, 'U8': torch.uint8},
+    **{
+        'I64': torch.int64,
+        'I32': torch.int32,
+        'I16': torch.int16,
+        'I8': torch.int8,
+        'U8': torch.uint8,
+        'BOOL': torch.bool,
+    },
 }
 _KEPT = 1 << 26  # bytes; larger buffers, as an embedding's, are not kept
 _LIST = [object()]
