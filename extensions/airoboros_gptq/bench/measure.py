@@ -22,7 +22,7 @@ from .traffic import bytes_per_token
 PREFILLS = (64, 512, 1500)
 CONTEXTS = (16, 1500)
 _NEW_TOKENS = 64  # of the second turn
-_SLOW = 20.0  # seconds; a round that takes longer is not repeated, or only twice where engines are compared
+_ENOUGH = (20.0, 75.0)  # seconds after which no further round begins: alone, and where engines are compared
 _ROOM = 256  # tokens that come after the longest prompt
 
 
@@ -134,11 +134,11 @@ def _race(engines: list, prefills: list[int], contexts: list[int], rounds: int, 
 
 def _alternate(engines: list, rounds: int, run) -> None:
     """Every engine once, round after round."""
-    for done in range(1, rounds + 1):
-        start = time.perf_counter()
+    end = time.perf_counter() + _ENOUGH[len(engines) > 1]
+    for _ in range(rounds):
         for engine in engines:
             run(engine)
-        if time.perf_counter() - start > _SLOW and (len(engines) == 1 or done == 3):
+        if time.perf_counter() > end:
             return
 
 
