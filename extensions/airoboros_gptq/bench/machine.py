@@ -6,9 +6,10 @@ import contextlib
 import mmap
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from .clock import clock_name, now
 
 _PACKAGES = ('torch', 'transformers', 'triton', 'numpy')
 _BUFFER = {'cpu': 1 << 29, 'cuda': 1 << 32}  # far larger than any cache
@@ -25,6 +26,7 @@ def describe(device: str, threads: int) -> dict:
         'threads': threads,
         'instructions': torch.backends.cpu.get_cpu_capability(),
         'device': device,
+        'clock': clock_name(),
         'python': platform.python_version(),
     }
     if device.startswith('cuda'):
@@ -53,10 +55,10 @@ def read_bandwidth(device: str) -> float:
     best = 0.0
     for _ in range(10):
         synchronize(device)
-        start = time.perf_counter()
+        start = now()
         buffer.sum()
         synchronize(device)
-        best = max(best, size / (time.perf_counter() - start))
+        best = max(best, size / (now() - start))
     return best
 
 
@@ -72,12 +74,12 @@ def file_read_seconds(paths: list[Path]) -> float:
     """How long it takes to read files from first to last, the second time: what the disk does is not measured."""
     buffer = bytearray(1 << 24)
     for _ in range(2):
-        start = time.perf_counter()
+        start = now()
         for path in paths:
             with open(path, 'rb', buffering=0) as file:
                 while file.readinto(buffer):
                     pass
-    return time.perf_counter() - start
+    return now() - start
 
 
 def file_into_memory_seconds(paths: list[Path]) -> float:
@@ -85,7 +87,7 @@ def file_into_memory_seconds(paths: list[Path]) -> float:
     system first has to find and to clear that memory.
     """
     held = []
-    start = time.perf_counter()
+    start = now()
     for path in paths:
         held.append(mmap.mmap(-1, max(1, path.stat().st_size)))
         with contextlib.suppress(AttributeError, OSError):
@@ -94,7 +96,7 @@ def file_into_memory_seconds(paths: list[Path]) -> float:
             at = 0
             while count := file.readinto(rest[at : at + (1 << 24)]):
                 at += count
-    seconds = time.perf_counter() - start
+    seconds = now() - start
     for buffer in held:
         buffer.close()
     return seconds

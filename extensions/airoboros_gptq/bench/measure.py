@@ -53,7 +53,7 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
             step(f'starting {name}', steps)
             python = sys.executable if name in OURS else args.against_python
             engines.append(Rival(name, python, folder, device, torch.get_num_threads()))
-        rounds = 1 if args.quick else 5 if len(engines) > 1 else 3
+        rounds = (1 if args.quick else 3) if len(engines) == 1 else (3 if args.quick else 5)
         count = _tokens_of_a_run(ours, contexts[0], 0.5 if args.quick else 2.0)
         prefill, decode = _race(engines, prefills, contexts, rounds, count, lambda what: step(what, steps))
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from ..core.kv_store import cache_name, crop_to, make_cache
 from ..core.model import describe_running, load
 from ..core.model_state import ModelState
 from ..core.native.library import instructions
+from .clock import now
 from .machine import synchronize
 
 _ROOM = 256  # tokens that are decoded after a prompt
@@ -23,13 +23,13 @@ class Ours:
     name = 'airoboros-gptq'
 
     def __init__(self, folder: Path, device: str | None, kernel: str, checkpoint: str | None, progress):
-        start = time.perf_counter()
+        start = now()
         self.model, self.tokenizer = load(
             folder, checkpoint=checkpoint, device=device, kernel=kernel, progress=progress
         )
         self.device = str(self.model.device)
         synchronize(self.device)
-        self.load_seconds = time.perf_counter() - start
+        self.load_seconds = now() - start
         self.running = describe_running(self.model)
         self.instructions = instructions() if 'native-cpu' in self.running else None
         takes = inspect.signature(type(self.model).forward).parameters
@@ -49,11 +49,11 @@ class Ours:
         ids, cache = self.ids(count), self._empty_cache(count + _ROOM)
         self._caches.clear()
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         self._forward(ids, cache)
         synchronize(self.device)
         self._caches[count] = cache
-        return time.perf_counter() - start
+        return now() - start
 
     @torch.inference_mode()
     def decode(self, context: int, count: int) -> float:
@@ -64,14 +64,14 @@ class Ours:
         token = self.ids(context)[:, -1:]
         own = getattr(self.model, 'decoding', None)
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         if own is not None:
             own.greedy(cache, token, count)
         else:
             for _ in range(count):
                 token = self._forward(token, cache).argmax(-1)
         synchronize(self.device)
-        seconds = time.perf_counter() - start
+        seconds = now() - start
         crop_to(cache, context)
         return seconds
 
@@ -104,7 +104,7 @@ class Ours:
     def _to_first_token(self, ids: torch.Tensor) -> float:
         clock = _FirstToken(self.device)
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False, streamer=clock)
         return clock.first - start
 
@@ -140,7 +140,7 @@ class _FirstToken:
         if self._calls == 1:
             return
         synchronize(self._device)
-        self.last = time.perf_counter()
+        self.last = now()
         self.first = self.first or self.last
 
     def end(self) -> None:

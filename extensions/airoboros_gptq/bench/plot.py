@@ -34,7 +34,9 @@ def place(report: dict) -> str:
     if 'gpu' in machine:
         return machine['gpu']
     instructions = machine.get('kernel_instructions') or machine['instructions']
-    return f'{machine["processor"]}, {instructions}, {machine["threads"]} threads'
+    threads = f'{machine["threads"]} threads' if machine['threads'] > 1 else '1 thread'
+    by = ', by processor time' if machine.get('clock') == 'processor' else ''
+    return f'{machine["processor"]}, {instructions}, {threads}{by}'
 
 
 def _group(body: list[str], report: dict, kind: str, colours: dict[str, str], y: int) -> int:

@@ -31,6 +31,8 @@ def as_text(report: dict) -> str:
     machine, model = report['machine'], report['model']
     ours, *others = report['engines']
     where = machine.get('gpu') or f'{machine["processor"]}, {machine["threads"]} threads, {machine["instructions"]}'
+    if machine.get('clock') == 'processor':
+        where += ', by processor time'
     versions = ', '.join(f'{k} {machine[k]}' for k in ('torch', 'transformers', 'triton') if k in machine)
     lines = [
         f'machine     {where}; reads {report["bandwidth"] / 1e9:.1f} GB/s',

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 from ...core.cache_folder import cache_folder
+from ..clock import now
 from . import serve
 
 
@@ -44,21 +44,21 @@ class LlamaCpp:
 
     def prefill(self, count: int) -> float:
         self._llama.reset()
-        start = time.perf_counter()
+        start = now()
         self._llama.eval(self._ids[:count])
         self._logits()
         self._held = count
-        return time.perf_counter() - start
+        return now() - start
 
     def decode(self, context: int, count: int) -> float:
         if self._held != context:
             self.prefill(context)
         token = self._ids[0]
-        start = time.perf_counter()
+        start = now()
         for _ in range(count):
             self._llama.eval([token])
             token = int(self._logits().argmax())
-        seconds = time.perf_counter() - start
+        seconds = now() - start
         self._llama.n_tokens = context  # the next eval() forgets what lies behind it
         return seconds
 
