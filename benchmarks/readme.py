@@ -69,20 +69,30 @@ def _speed(figure: dict | None, ours: dict | None) -> str:
 
 
 def _rest(reports: list[dict]) -> str:
-    rows = [
-        ['model', 'load', 'x reading the file', 'peak memory', 'of the file', 'second turn', '`generate()`, per token'],
-        ['---'] * 7,
-    ]
+    titles = (
+        'model',
+        'load',
+        'reading the file',
+        'into new memory',
+        'peak to load',
+        'file',
+        'second turn',
+        'of new alone',
+    )
+    rows = [[*titles, '`generate()`, per token'], ['---'] * 9]
     for r in reports:
-        peak, size, turn = r['memory']['peak'], r['model']['size'], r['second_turn']
+        load, memory, turn = r['load'], r['memory'], r['second_turn']
+        into, peak = load.get('ratio_into_memory'), memory.get('loaded')
         rows.append(
             [
                 _model(r),
-                f'{r["load"]["seconds"]:.1f} s',
-                f'{r["load"]["ratio"]:.2f}',
+                f'{load["seconds"]:.1f} s',
+                f'x{load["ratio"]:.1f}',
+                f'x{into:.1f}' if into else '',
                 format_bytes(peak) if peak else '',
-                f'{peak / size:.2f}' if peak else '',
-                f'{turn["seconds_to_first_token"]:.2f} s, x{turn["ratio"]:.2f}',
+                format_bytes(r['model']['size']),
+                f'{turn["new"]} after {turn["history"]}: {turn["seconds_to_first_token"]:.2f} s',
+                f'x{turn["ratio"]:.2f}',
                 f'{r["generate"]["overhead_milliseconds"]:+.1f} ms',
             ]
         )
