@@ -24,9 +24,6 @@ def make_cache(model, max_length: int | None = None):
     None where the model had best keep the cache that transformers makes for it: encoder-decoders, recurrent and chunked
     attention, caches that are tuples, rotary tables that follow the length of the text.
     """
-    own = getattr(model, 'decoding', None)  # a model that decodes through CUDA graphs wants buffers that stay in place
-    if own is not None and (cache := own.make_cache(max_length)) is not None:
-        return cache
     layers = _plain_layers(model)
     return None if layers is None else GrowingCache(layers, max_length or 0)
 
@@ -100,6 +97,16 @@ class _Room:
         self.keys.narrow(2, length, new).copy_(keys)
         self.values.narrow(2, length, new).copy_(values)
         return self.keys.narrow(2, 0, length + new), self.values.narrow(2, 0, length + new)
+
+    def reserve(self, length: int, tokens: int) -> bool:
+        """Makes room for `tokens` in all, of which `length` are there; says whether anything had to move."""
+        if tokens <= self.keys.shape[2]:
+            return False
+        for name in ('keys', 'values'):
+            old = getattr(self, name)
+            new = old[:, :, :1].expand(-1, -1, tokens - length, -1)
+            setattr(self, name, _grown(old, length, new))
+        return True
 
     def branch(self, length: int) -> _Room:
         """A copy of the first `length` tokens."""
@@ -189,6 +196,14 @@ if _LAYERED:
             for layer in self.layers:
                 layer.crop_to(length)
 
+        def reserve(self, tokens: int) -> bool:
+            """Makes room for `tokens` in all; says whether anything had to move."""
+            return any([layer.room.reserve(layer.held(), tokens) for layer in self.layers])
+
+        def buffers(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+            """Keys and values of each layer, [1, heads, room, head_dim]; who writes to them calls crop_to() after."""
+            return [(layer.room.keys, layer.room.values) for layer in self.layers]
+
         def branch(self, length: int) -> GrowingCache:
             """A cache of its own with a copy of the first `length` tokens."""
             copy = GrowingCache(0)
@@ -236,6 +251,14 @@ else:
                 self.key_cache[i] = self.rooms[i].keys.narrow(2, 0, length)
                 self.value_cache[i] = self.rooms[i].values.narrow(2, 0, length)
             self._seen_tokens = length
+
+        def reserve(self, tokens: int) -> bool:
+            """Makes room for `tokens` in all; says whether anything had to move."""
+            return any([room.reserve(self._held(i), tokens) for i, room in enumerate(self.rooms)])
+
+        def buffers(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+            """Keys and values of each layer, [1, heads, room, head_dim]; who writes to them calls crop_to() after."""
+            return [(room.keys, room.values) for room in self.rooms]
 
         def branch(self, length: int) -> GrowingCache:
             """A cache of its own with a copy of the first `length` tokens."""

@@ -77,8 +77,10 @@ def load(
     model = with_memory_in_words(build, chosen, place)
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code)
     _set_special_ids(model, tokenizer, folder)
-    from .turns import remember_turns  # imports transformers
+    from .decoding import speed_up_decoding  # imports transformers
+    from .turns import remember_turns
 
+    speed_up_decoding(model)
     remember_turns(model)
     return model, tokenizer
 

@@ -11,9 +11,10 @@ from .base import Kernel
 from .native_cpu import NativeCpuKernel
 from .reference import ReferenceKernel
 from .torch_int4 import TorchInt4Kernel
+from .triton_gptq import TritonKernel
 
 # Fastest first.
-KERNELS: tuple[type[Kernel], ...] = (NativeCpuKernel, TorchInt4Kernel, AutoGPTQKernel, ReferenceKernel)
+KERNELS: tuple[type[Kernel], ...] = (NativeCpuKernel, TritonKernel, TorchInt4Kernel, AutoGPTQKernel, ReferenceKernel)
 
 
 def choose_kernel(name: str, spec: LinearSpec, device: torch.device) -> type[Kernel]:
