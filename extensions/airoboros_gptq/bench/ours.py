@@ -46,7 +46,7 @@ class Ours:
     @torch.inference_mode()
     def prefill(self, count: int) -> float:
         """Reads a prompt of `count` tokens into an empty cache, which decode() then goes on from."""
-        ids, cache = self.ids(count), self._empty_cache()
+        ids, cache = self.ids(count), self._empty_cache(count + 256)
         self._caches.clear()
         synchronize(self.device)
         start = now()
@@ -116,10 +116,10 @@ class Ours:
         self.model.generate.kept.clear()
         self.model.generate.kept.give_back(self.ids(context)[0].cpu(), cache, ModelState(self.model))
 
-    def _empty_cache(self):
+    def _empty_cache(self, room: int):
         from transformers import DynamicCache
 
-        return make_cache(self.model) or DynamicCache()
+        return make_cache(self.model, room) or DynamicCache()
 
     def _forward(self, ids: torch.Tensor, cache) -> torch.Tensor:
         """Logits [1, 1, vocabulary] of the last token."""
