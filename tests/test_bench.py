@@ -1,21 +1,25 @@
 """The benchmark measures what it says; how fast anything is, it only reports."""
 
+import importlib.util
 import json
 import math
 import shutil
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections import namedtuple
 
 import pytest
+import torch
 from airoboros_gptq import GPTQError, cli, load
 from airoboros_gptq.bench import plot, synthetic
+from airoboros_gptq.bench.clock import now
 from airoboros_gptq.bench.rivals import RIVALS, Rival
 from airoboros_gptq.bench.synthetic import SHAPES, synthetic_folder
 from airoboros_gptq.bench.traffic import bytes_per_token
 from airoboros_gptq.core.facts import read_facts
 from airoboros_gptq.core.linear_spec import LinearSpec
-from support import TINY
+from support import ROOT, TINY, cpu_kernel
 
 
 def bench(capsys, *arguments):
@@ -77,6 +81,51 @@ def test_the_plot_shows_every_speed(report):
     assert 'a < b' in ''.join(ElementTree.fromstring(plot.draw([two])).itertext())
 
 
+def test_the_readme_is_made_from_any_reports(report, tmp_path):
+    spec = importlib.util.spec_from_file_location('readme', ROOT / 'benchmarks' / 'readme.py')
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    found, _ = report
+    ours = found['engines'][0]
+    slower = {
+        kind: {n: f | {'tokens_per_second': f['tokens_per_second'] / 2} for n, f in ours[kind].items()}
+        for kind in ('prefill', 'decode')
+    }
+    gpu = found | {
+        'machine': found['machine'] | {'gpu': 'A GPU', 'device': 'cuda:0'},
+        'model': found['model'] | {'desc_act': True},
+        'engines': [ours, {'name': 'exllamav2', 'version': '0.3.2', 'running': 'GPTQ', **slower}],
+    }
+    for name, one in (('a', gpu), ('b', found)):
+        (tmp_path / f'{name}.json').write_text(json.dumps(one))
+    text = readme.section(readme.read(tmp_path))
+    assert text.index(found['machine']['processor']) < text.index('**A GPU.**')  # CPUs first
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
+    (rival,) = [row for row in rows if row[1:2] == ['exllamav2 0.3.2']]
+    assert len(rival) == 2 + 5 and all(cell.endswith('(x2.00)') for cell in rival[2:])
+    assert sum(row[0].endswith(', act-order') for row in rows) == 2  # its speeds, and the rest
+    assert f'{ours["decode"]["16"]["tokens_per_second"]:.1f}' in text
+
+
+def test_processor_time_and_pytorchs_op(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(tmp_path))
+    monkeypatch.setenv('AIROBOROS_GPTQ_BENCH_CLOCK', 'wall')  # and as it was, afterwards
+    options = ('--synthetic', 'tiny', '--quick', '--device', 'cpu', '--against', 'torch-int4')
+    before = torch.get_num_threads()
+    try:
+        code, out, _ = bench(capsys, *options, '--processor-time', '--json')
+    finally:
+        torch.set_num_threads(before)
+    found = json.loads(out)
+    assert code == 0 and (found['machine']['clock'], found['machine']['threads']) == ('processor', 1)
+    ours, other = found['engines']
+    assert other['name'] == 'torch-int4' and other['running'].startswith('torch-int4 on cpu')
+    assert ours['running'].startswith(cpu_kernel()) and set(ours['decode']) == set(other['decode'])
+    started = time.process_time()
+    time.sleep(0.2)
+    assert now() - started < 0.1  # what sleeps takes none of it
+
+
 def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(tmp_path))
     options = ('--synthetic', 'tiny', '--act-order', '--quick', '--device', 'cpu', '--kernel', 'reference')
@@ -100,8 +149,6 @@ def test_a_synthetic_folder_is_what_it_is_called(tmp_path, bits, act_order):
     assert seen[-1][0] == seen[-1][1] < facts.checkpoint.size
     model, tokenizer = load(folder, kernel='reference', device='cpu', progress=lambda done, total: None)
     assert tokenizer('Hi w').input_ids[0] == 1 and tokenizer.decode([300, 301]) == 'w300 w301'
-    import torch
-
     with torch.inference_mode():
         logits = model(torch.randint(3, 1024, (1, 50))).logits
     assert 0.2 < float(logits.std()) < 5  # neither dying out nor growing from layer to layer
@@ -138,6 +185,7 @@ def test_a_7b_reads_what_everyone_counts():
         ((), 'Name one model to measure'),
         ((TINY, '--synthetic', 'tiny'), 'Name one model to measure'),
         ((TINY, '--plot', 'x.png'), 'ends in .svg'),
+        ((TINY, '--processor-time', '--device', 'cuda:0'), '--processor-time is for CPUs'),
         ((TINY / 'none',), 'none'),
         (('--synthetic', 'tiny', '--group-size', '96'), 'Groups of 96 do not divide 256 and 512'),
         ((TINY, '--against', 'llama.cpp', '--against-python', '/no/python'), '/no/python cannot be run'),

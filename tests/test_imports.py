@@ -26,6 +26,24 @@ def test_imports_nothing_heavy(what):
     assert (code, out.strip()) == (0, '[]'), err
 
 
+def test_starting_in_a_webui_brings_in_no_torch():
+    """Newer webuis start without it, and wait for no import but their own."""
+    standin = EXTENSIONS.parent / 'tests' / 'standin'
+    names = [p.stem for p in (standin / 'modules').glob('*.py')]
+    program = (
+        f'import importlib, sys; sys.path[:0] = [{str(standin)!r}]; import importlib.util as u\n'
+        f'for name in {names}: importlib.import_module(f"modules.{{name}}")\n'
+        'before = set(sys.modules)\n'
+        f's = u.spec_from_file_location("extensions.x.script", {str(EXTENSIONS / "airoboros_gptq" / "script.py")!r})\n'
+        'm = u.module_from_spec(s); s.loader.exec_module(m); m.setup()\n'
+        'new = set(sys.modules) - before\n'
+        'assert "airoboros_gptq.webui.loading" in new\n'
+        'print([m for m in ("torch", "transformers", "accelerate", "safetensors") if m in new])'
+    )
+    code, out, err = run_python('-c', program)
+    assert (code, out.strip().splitlines()[-1]) == (0, '[]'), err
+
+
 def test_public_names():
     import airoboros_gptq
 

@@ -301,6 +301,14 @@ def test_it_is_compiled_once_and_kept(fresh, monkeypatch, caplog):
 
 
 @needs_compiler
+def test_flags_of_the_users_own(fresh, monkeypatch):
+    kept = build.library()
+    monkeypatch.setenv('AIROBOROS_GPTQ_CXXFLAGS', '-mno-avx512f -O1')
+    assert build.library() != kept
+    assert native.instructions() == 'AVX2'
+
+
+@needs_compiler
 @pytest.mark.parametrize('damage', ['cut short', 'empty', 'one byte'])
 def test_a_damaged_cache_is_compiled_anew(fresh, damage, caplog):
     path = build.library()

@@ -9,10 +9,11 @@ import pytest
 import torch
 from airoboros_gptq import load
 from airoboros_gptq.core import prefix_cache
+from airoboros_gptq.core.kv_store import cache_name
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import PLAIN, TINY
-from transformers import StoppingCriteriaList
+from transformers import DynamicCache, StoppingCriteriaList
 from turn_support import After, Rows, tokens
 
 
@@ -201,6 +202,23 @@ def test_batches_padding_and_embeddings_go_to_transformers(rows):
         two[:1], return_dict_in_generate=True, **settings
     )  # its cache is the caller's, to do with as they like
     assert len(model.generate.kept) == 0
+
+
+@pytest.mark.filterwarnings('ignore:.past_key_values. is deprecated')
+def test_a_cache_of_the_callers_own_stays_the_callers(rows):
+    prompt = tokens(20)
+    settings = {'max_new_tokens': 4, 'do_sample': False, 'pad_token_id': 0, 'eos_token_id': None}
+    right = type(rows.model).generate(rows.model, prompt, **settings)
+    for name in {'past_key_values', cache_name(type(rows.model))}:
+        own = DynamicCache()
+        assert rows.model.generate(prompt, **{name: own}, **settings).equal(right)
+        assert own.get_seq_length() == 23
+    assert len(rows.model.generate.kept) == 0
+
+
+@pytest.mark.filterwarnings('error')
+def test_transformers_is_spoken_to_in_its_own_words(rows):
+    rows.of(tokens(5))
 
 
 def test_no_mode_of_autograd_minds_the_other(rows):

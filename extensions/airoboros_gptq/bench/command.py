@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..core.errors import GPTQError
 from ..core.kernel_names import KERNEL_NAMES
-from .rivals import RIVALS, require
+from .clock import use_processor_time
+from .rivals import OURS, RIVALS, require
 from .synthetic import SHAPES, synthetic_folder
 
 
@@ -30,6 +31,9 @@ def add_parser(commands) -> None:
     bench.add_argument('--kernel', choices=KERNEL_NAMES, default='auto', help='default: auto')
     bench.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
     bench.add_argument('--threads', type=int, help='of the CPU (default: as PyTorch takes them)')
+    bench.add_argument(
+        '--processor-time', action='store_true', help='one thread and its own time: for a machine that has other work'
+    )
     bench.add_argument('--quick', action='store_true', help='shorter prompts, one run: for a first look')
     bench.add_argument('--json', metavar='FILE', nargs='?', const='-', help='all figures, to a file or to stdout')
     bench.add_argument('--plot', metavar='FILE.svg', help='the speeds as a picture')
@@ -43,7 +47,12 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and not args.plot.endswith('.svg'):
         raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
     for name in args.against:
-        require(name, args.against_python)
+        require(name, sys.executable if name in OURS else args.against_python)
+    if args.processor_time:
+        if str(args.device) != 'cpu':
+            raise GPTQError('--processor-time is for CPUs; add --device cpu.')
+        args.threads = 1
+        use_processor_time()
     folder = _folder(args)
     from .measure import measure
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from .clock import clock_name, now
 
 _PACKAGES = ('torch', 'transformers', 'triton', 'numpy')
 _BUFFER = {'cpu': 1 << 29, 'cuda': 1 << 32}  # far larger than any cache
@@ -24,6 +26,7 @@ def describe(device: str, threads: int) -> dict:
         'threads': threads,
         'instructions': torch.backends.cpu.get_cpu_capability(),
         'device': device,
+        'clock': clock_name(),
         'python': platform.python_version(),
     }
     if device.startswith('cuda'):
@@ -52,10 +55,10 @@ def read_bandwidth(device: str) -> float:
     best = 0.0
     for _ in range(10):
         synchronize(device)
-        start = time.perf_counter()
+        start = now()
         buffer.sum()
         synchronize(device)
-        best = max(best, size / (time.perf_counter() - start))
+        best = max(best, size / (now() - start))
     return best
 
 
@@ -71,12 +74,32 @@ def file_read_seconds(paths: list[Path]) -> float:
     """How long it takes to read files from first to last, the second time: what the disk does is not measured."""
     buffer = bytearray(1 << 24)
     for _ in range(2):
-        start = time.perf_counter()
+        start = now()
         for path in paths:
             with open(path, 'rb', buffering=0) as file:
                 while file.readinto(buffer):
                     pass
-    return time.perf_counter() - start
+    return now() - start
+
+
+def file_into_memory_seconds(paths: list[Path]) -> float:
+    """How long it takes to have files in memory of one's own, the second time. It is more than to read them, since the
+    system first has to find and to clear that memory.
+    """
+    held = []
+    start = now()
+    for path in paths:
+        held.append(mmap.mmap(-1, max(1, path.stat().st_size)))
+        with contextlib.suppress(AttributeError, OSError):
+            held[-1].madvise(mmap.MADV_HUGEPAGE)
+        with open(path, 'rb', buffering=0) as file, memoryview(held[-1]) as rest:
+            at = 0
+            while count := file.readinto(rest[at : at + (1 << 24)]):
+                at += count
+    seconds = now() - start
+    for buffer in held:
+        buffer.close()
+    return seconds
 
 
 def forget_peak(device: str) -> None:

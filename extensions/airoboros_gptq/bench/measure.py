@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +13,16 @@ import torch
 from .. import __version__
 from ..core.config import read_json
 from ..core.facts import Facts, read_facts
-from .machine import describe, file_read_seconds, forget_peak, peak_memory, read_bandwidth
+from .machine import describe, file_into_memory_seconds, file_read_seconds, forget_peak, peak_memory, read_bandwidth
 from .ours import Ours
 from .report import decode_figure, prefill_figure
-from .rivals import Rival
+from .rivals import OURS, Rival
 from .traffic import bytes_per_token
 
 PREFILLS = (64, 512, 1500)
 CONTEXTS = (16, 1500)
 _NEW_TOKENS = 64  # of the second turn
-_SLOW = 20.0  # seconds; what takes longer is not measured again, unless engines are compared
+_ENOUGH = (20.0, 75.0)  # seconds after which no further round begins: alone, and where engines are compared
 _ROOM = 256  # tokens that come after the longest prompt
 
 
@@ -50,8 +51,9 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     try:
         for name in args.against:
             step(f'starting {name}', steps)
-            engines.append(Rival(name, args.against_python, folder, device, torch.get_num_threads()))
-        rounds = 1 if args.quick else 5 if len(engines) > 1 else 3
+            python = sys.executable if name in OURS else args.against_python
+            engines.append(Rival(name, python, folder, device, torch.get_num_threads()))
+        rounds = (1 if args.quick else 3) if len(engines) == 1 else (3 if args.quick else 5)
         count = _tokens_of_a_run(ours, contexts[0], 0.5 if args.quick else 2.0)
         prefill, decode = _race(engines, prefills, contexts, rounds, count, lambda what: step(what, steps))
     finally:
@@ -88,16 +90,21 @@ def _import_architecture(folder: Path) -> None:
 def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
     step('reading the file')
     _import_architecture(facts.folder)
-    file_seconds = file_read_seconds([header.path for header in facts.checkpoint.headers])
+    paths = [header.path for header in facts.checkpoint.headers]
+    file_seconds, into_memory = file_read_seconds(paths), file_into_memory_seconds(paths)
     forget_peak(device)
     before = peak_memory(device)
     step('loading')
     ours = Ours(facts.folder, device, args.kernel, args.checkpoint, lambda done, total: None)
+    if instructions := ours.instructions:
+        report['machine']['kernel_instructions'] = instructions
     report['load'] = {
         'seconds': ours.load_seconds,
         'gb_per_second': facts.checkpoint.size / ours.load_seconds / 1e9,
         'file_read_seconds': file_seconds,
         'ratio': ours.load_seconds / file_seconds,
+        'file_into_memory_seconds': into_memory,
+        'ratio_into_memory': ours.load_seconds / into_memory,
     }
     report['memory'] = {'before': before, 'loaded': peak_memory(device)}
     return ours
@@ -127,11 +134,11 @@ def _race(engines: list, prefills: list[int], contexts: list[int], rounds: int, 
 
 def _alternate(engines: list, rounds: int, run) -> None:
     """Every engine once, round after round."""
+    end = time.perf_counter() + _ENOUGH[len(engines) > 1]
     for _ in range(rounds):
-        start = time.perf_counter()
         for engine in engines:
             run(engine)
-        if len(engines) == 1 and time.perf_counter() - start > _SLOW:
+        if time.perf_counter() > end:
             return
 
 

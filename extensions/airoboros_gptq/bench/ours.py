@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import time
 from pathlib import Path
 
 import torch
 
-from ..core.kv_store import crop_to, make_cache
+from ..core.kv_store import cache_name, crop_to, make_cache
 from ..core.model import describe_running, load
 from ..core.model_state import ModelState
+from ..core.native.library import instructions
+from .clock import now
 from .machine import synchronize
 
 _ROOM = 256  # tokens that are decoded after a prompt
@@ -22,14 +23,15 @@ class Ours:
     name = 'airoboros-gptq'
 
     def __init__(self, folder: Path, device: str | None, kernel: str, checkpoint: str | None, progress):
-        start = time.perf_counter()
+        start = now()
         self.model, self.tokenizer = load(
             folder, checkpoint=checkpoint, device=device, kernel=kernel, progress=progress
         )
         self.device = str(self.model.device)
         synchronize(self.device)
-        self.load_seconds = time.perf_counter() - start
+        self.load_seconds = now() - start
         self.running = describe_running(self.model)
+        self.instructions = instructions() if 'native-cpu' in self.running else None
         takes = inspect.signature(type(self.model).forward).parameters
         # So that a prompt's logits are those of its last token alone, under the newer name or the older.
         self._last_only = {k: 1 for k in ('logits_to_keep', 'num_logits_to_keep') if k in takes}
@@ -44,14 +46,14 @@ class Ours:
     @torch.inference_mode()
     def prefill(self, count: int) -> float:
         """Reads a prompt of `count` tokens into an empty cache, which decode() then goes on from."""
-        ids, cache = self.ids(count), self._empty_cache()
+        ids, cache = self.ids(count), self._empty_cache(count + 256)
         self._caches.clear()
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         self._forward(ids, cache)
         synchronize(self.device)
         self._caches[count] = cache
-        return time.perf_counter() - start
+        return now() - start
 
     @torch.inference_mode()
     def decode(self, context: int, count: int) -> float:
@@ -62,14 +64,14 @@ class Ours:
         token = self.ids(context)[:, -1:]
         own = getattr(self.model.forward, 'greedy', None)  # core/decoding.py's, on a GPU
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         if own is not None:
             own(cache, token, count)
         else:
             for _ in range(count):
                 token = self._forward(token, cache).argmax(-1)
         synchronize(self.device)
-        seconds = time.perf_counter() - start
+        seconds = now() - start
         crop_to(cache, context)
         return seconds
 
@@ -102,7 +104,7 @@ class Ours:
     def _to_first_token(self, ids: torch.Tensor) -> float:
         clock = _FirstToken(self.device)
         synchronize(self.device)
-        start = time.perf_counter()
+        start = now()
         self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False, streamer=clock)
         return clock.first - start
 
@@ -114,14 +116,16 @@ class Ours:
         self.model.generate.kept.clear()
         self.model.generate.kept.give_back(self.ids(context)[0].cpu(), cache, ModelState(self.model))
 
-    def _empty_cache(self):
+    def _empty_cache(self, room: int):
         from transformers import DynamicCache
 
-        return make_cache(self.model) or DynamicCache()
+        return make_cache(self.model, room) or DynamicCache()
 
     def _forward(self, ids: torch.Tensor, cache) -> torch.Tensor:
         """Logits [1, 1, vocabulary] of the last token."""
-        return self.model(ids, past_key_values=cache, use_cache=True, **self._last_only).logits[:, -1:]
+        return self.model(ids, use_cache=True, **{cache_name(type(self.model)): cache}, **self._last_only).logits[
+            :, -1:
+        ]
 
 
 class _FirstToken:
@@ -136,7 +140,7 @@ class _FirstToken:
         if self._calls == 1:
             return
         synchronize(self._device)
-        self.last = time.perf_counter()
+        self.last = now()
         self.first = self.first or self.last
 
     def end(self) -> None:

@@ -4,58 +4,70 @@ from __future__ import annotations
 
 from html import escape
 
-_COLOURS = ('#2f6f4f', '#9a9a9a', '#c08a3e', '#5a7fb0')
-_LEFT, _BAR, _GAP, _WIDTH, _TOP = 190, 18, 14, 420, 64
+_COLOURS = ('#2f6f4f', '#9a9a9a', '#c08a3e', '#5a7fb0', '#8a5a8a')
+_LEFT, _BAR, _GAP, _WIDTH, _TOP = 190, 18, 14, 420, 46
 
 
 def draw(reports: list[dict]) -> str:
-    """Bars of tokens/s for each length and engine, decode by its scale and prefill by its own. The text stays readable on
-    light pages and on dark ones.
+    """Bars of tokens/s for each length and engine, a heading for each report, decode by its scale and prefill by its own.
+    The text stays readable on light pages and on dark ones.
     """
-    groups = [(report, kind) for report in reports for kind in ('decode', 'prefill')]
+    names = list(dict.fromkeys(engine['name'] for report in reports for engine in report['engines']))
+    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
     body, y = [], _TOP
-    for report, kind in groups:
-        y = _group(body, report, kind, y) + _GAP
-    machine = reports[0]['machine']
-    where = machine.get('gpu') or f'{machine["processor"]}, {machine["threads"]} threads'
-    title = f'{reports[0]["model"]["name"]} on {where}'
+    for report in reports:
+        y += _GAP
+        title = f'{report["model"]["name"]} on {place(report)}'
+        body.append(f'<text x="10" y="{y + 12}" font-size="14">{escape(title)}</text>')
+        y += 20
+        for kind in ('decode', 'prefill'):
+            y = _group(body, report, kind, colours, y) + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 110}" height="{y}" '
-        f'font-family="sans-serif" font-size="12" fill="#777">\n'
-        f'<text x="10" y="22" font-size="14">{escape(title)}</text>\n{_legend(reports)}\n'
-        + '\n'.join(body)
-        + '\n</svg>\n'
+        f'font-family="sans-serif" font-size="12" fill="#777">\n{_legend(colours)}\n' + '\n'.join(body) + '\n</svg>\n'
     )
 
 
-def _group(body: list[str], report: dict, kind: str, y: int) -> int:
+def place(report: dict) -> str:
+    """The machine of a report, in words."""
+    machine = report['machine']
+    if 'gpu' in machine:
+        return machine['gpu']
+    instructions = machine.get('kernel_instructions') or machine['instructions']
+    threads = f'{machine["threads"]} threads' if machine['threads'] > 1 else '1 thread'
+    by = ', by processor time' if machine.get('clock') == 'processor' else ''
+    return f'{machine["processor"]}, {instructions}, {threads}{by}'
+
+
+def _group(body: list[str], report: dict, kind: str, colours: dict[str, str], y: int) -> int:
     """One kind's bars below `y`; where they end."""
     bars = [
-        (i, count, figure)
+        (engine['name'], count, engine[kind][count])
         for count in report['engines'][0][kind]
-        for i, engine in enumerate(report['engines'])
-        for figure in [engine[kind][count]]
+        for engine in report['engines']
     ]
     longest = max(figure['tokens_per_second'] for _, _, figure in bars)
-    for i, count, figure in bars:
+    named = None
+    for name, count, figure in bars:
         speed = figure['tokens_per_second']
         width = max(1, round(_WIDTH * speed / longest))
-        if i == 0:
+        if count != named:
+            named = count
             y += 6
-            name = f'{kind} {"at" if kind == "decode" else "of"} {count}'
-            body.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{name}, tokens/s</text>')
-        body.append(f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR - 2}" fill="{_COLOURS[i % 4]}"/>')
+            what = f'{kind} {"at" if kind == "decode" else "of"} {count}'
+            body.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{what}, tokens/s</text>')
+        body.append(f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR - 2}" fill="{colours[name]}"/>')
         share = f' ({figure["share_of_bandwidth"]:.0%})' if kind == 'decode' else ''
         body.append(f'<text x="{_LEFT + width + 6}" y="{y + 13}">{speed:.1f}{share}</text>')
         y += _BAR
     return y
 
 
-def _legend(reports: list[dict]) -> str:
+def _legend(colours: dict[str, str]) -> str:
     parts, x = [], 10
-    for i, engine in enumerate(reports[0]['engines']):
-        parts.append(f'<rect x="{x}" y="34" width="12" height="12" fill="{_COLOURS[i % 4]}"/>')
-        parts.append(f'<text x="{x + 17}" y="44">{escape(engine["name"])}</text>')
-        x += 40 + 8 * len(engine['name'])
-    parts.append(f'<text x="{x}" y="44">(share of the memory bandwidth)</text>')
+    for name, colour in colours.items():
+        parts.append(f'<rect x="{x}" y="14" width="12" height="12" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 17}" y="24">{escape(name)}</text>')
+        x += 40 + 8 * len(name)
+    parts.append(f'<text x="{x}" y="24">(share of the memory bandwidth)</text>')
     return '\n'.join(parts)

@@ -31,6 +31,8 @@ def as_text(report: dict) -> str:
     machine, model = report['machine'], report['model']
     ours, *others = report['engines']
     where = machine.get('gpu') or f'{machine["processor"]}, {machine["threads"]} threads, {machine["instructions"]}'
+    if machine.get('clock') == 'processor':
+        where += ', by processor time'
     versions = ', '.join(f'{k} {machine[k]}' for k in ('torch', 'transformers', 'triton') if k in machine)
     lines = [
         f'machine     {where}; reads {report["bandwidth"] / 1e9:.1f} GB/s',
@@ -63,10 +65,13 @@ def _load_lines(report: dict) -> list[str]:
     peak = memory['peak']
     lines = [
         f'load        {load["seconds"]:.1f} s, {load["gb_per_second"]:.2f} GB/s: {load["ratio"]:.1f} times as long as '
-        'reading the file'
+        f'reading the file, {load["ratio_into_memory"]:.1f} times as long as reading it into new memory'
     ]
     if peak is not None:
-        lines.append(f'peak memory {format_bytes(peak)}, of which before loading {format_bytes(memory["before"] or 0)}')
+        lines.append(
+            f'peak memory {format_bytes(memory["loaded"])} to load, {format_bytes(peak)} with prompts and caches; '
+            f'{format_bytes(memory["before"] or 0)} were there before'
+        )
     return lines
 
 

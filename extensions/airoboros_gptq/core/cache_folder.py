@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -11,10 +12,17 @@ def cache_folder() -> Path:
     """$AIROBOROS_GPTQ_CACHE, else `airoboros_gptq` where the system keeps users' caches. It need not exist."""
     if named := os.environ.get('AIROBOROS_GPTQ_CACHE'):
         return Path(named)
+    try:
+        return _of_the_user() / 'airoboros_gptq'
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir(), f'airoboros_gptq-{getattr(os, "getuid", lambda: "user")()}')
+
+
+def _of_the_user() -> Path:
     if sys.platform == 'win32':
-        parent = os.environ.get('LOCALAPPDATA') or Path.home() / 'AppData' / 'Local'
-    elif sys.platform == 'darwin':
-        parent = Path.home() / 'Library' / 'Caches'
-    else:
-        parent = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(parent) / 'airoboros_gptq'
+        local = os.environ.get('LOCALAPPDATA')
+        return Path(local) if local else Path.home() / 'AppData' / 'Local'
+    if sys.platform == 'darwin':
+        return Path.home() / 'Library' / 'Caches'
+    named = os.environ.get('XDG_CACHE_HOME')
+    return Path(named) if named else Path.home() / '.cache'

@@ -17,6 +17,7 @@ from .linear import GPTQLinear
 from .linear_spec import LinearSpec
 from .naming import adapt
 from .quantization import PackedLinear
+from .reading import Ahead
 from .safetensors_header import TensorInfo, tensor_bytes
 from .soundness import require_finite, require_scales
 from .splitting import device_of
@@ -42,9 +43,19 @@ def fill(
     Reads module by module: each tensor is read, cast and placed once, then let go. `progress(done, total)` gets bytes.
     Raises GPTQError where the file and the model do not fit together, or a parameter is left without a value.
     """
-    done, total = 0, sum(tensor_bytes(t) for t in checkpoint.tensors.values())
-    from_file = checkpoint.open()
-    in_model = adapt(model, checkpoint.tensors, specs, checkpoint.name)
+    tensors = checkpoint.tensors
+    modules = _by_module(tensors)
+    with Ahead(checkpoint.open(), modules.values()) as from_file:
+        _fill(model, checkpoint, tensors, modules, from_file, specs, devices, dtype, kernel, progress)
+    _tie(model)
+    empty = [name for name, p in model.named_parameters() if p.is_meta]
+    if empty:
+        raise GPTQError(f'{checkpoint.name} lacks the tensor {empty[0]}; download it again.')
+
+
+def _fill(model, checkpoint, tensors, modules, from_file, specs, devices, dtype, kernel, progress) -> None:
+    done, total = 0, sum(tensor_bytes(t) for t in tensors.values())
+    in_model = adapt(model, tensors, specs, checkpoint.name)
 
     def read(name: str, device: torch.device) -> torch.Tensor:
         try:
@@ -53,11 +64,12 @@ def fill(
             raise GPTQError(f'{checkpoint.name} holds {name}, which cannot be read ({e}); download it again.') from e
         return value.to(device)
 
-    for module, names in _by_module(checkpoint.tensors).items():
+    for module, names in modules.items():
+        from_file.go_on()
         if module in specs:
             target = in_model(f'{module}.weight').removesuffix('.weight')
             device = device_of(target, devices)
-            here = [part for part in _PARTS if f'{module}.{part}' in checkpoint.tensors]
+            here = [part for part in _PARTS if f'{module}.{part}' in tensors]
             parts = {part: read(f'{module}.{part}', device) for part in here}
             bias = parts.pop('bias', None)
             require_scales(parts['scales'], f'{module}.scales', checkpoint.name)
@@ -70,13 +82,9 @@ def fill(
         else:
             for name in names:
                 value = read(name, device_of(in_model(name), devices))
-                _place(model, in_model(name), value, dtype, checkpoint.tensors[name], checkpoint.name)
-        done += sum(tensor_bytes(checkpoint.tensors[name]) for name in names)
+                _place(model, in_model(name), value, dtype, tensors[name], checkpoint.name)
+        done += sum(tensor_bytes(tensors[name]) for name in names)
         progress(done, total)
-    _tie(model)
-    empty = [name for name, p in model.named_parameters() if p.is_meta]
-    if empty:
-        raise GPTQError(f'{checkpoint.name} lacks the tensor {empty[0]}; download it again.')
 
 
 def _tie(model: nn.Module) -> None:

@@ -6,6 +6,9 @@ Here each layer has room for the next tokens, writes them in place and hands out
 
 from __future__ import annotations
 
+import inspect
+from functools import lru_cache
+
 import torch
 from transformers import DynamicCache, cache_utils
 
@@ -15,14 +18,20 @@ _LAYERED = hasattr(cache_utils, 'DynamicLayer')  # caches are made of layers sin
 _ROPE_BY_LENGTH = ('dynamic', 'longrope', 'su')
 
 
-def make_cache(model):
-    """An empty transformers Cache for one sequence, to be given as `past_key_values`.
+def make_cache(model, max_length: int | None = None):
+    """An empty transformers Cache for one sequence, to be given under the name of cache_name(). `max_length` is a hint.
 
     None where the model had best keep the cache that transformers makes for it: encoder-decoders, recurrent and chunked
     attention, caches that are tuples, rotary tables that follow the length of the text.
     """
     layers = _plain_layers(model)
-    return None if layers is None else GrowingCache(layers)
+    return None if layers is None else GrowingCache(layers, max_length or 0)
+
+
+@lru_cache
+def cache_name(kind: type) -> str:
+    """What forward() and generate() of a class of models call their cache: it has had two names."""
+    return 'cache' if 'cache' in inspect.signature(kind.forward).parameters else 'past_key_values'
 
 
 def cached_length(cache) -> int:
@@ -73,7 +82,9 @@ def _rope_follows_length(settings) -> bool:
 class _Room:
     """Keys and values of one layer, [1, heads, capacity, head_dim] each; the tokens in use stand at the front."""
 
-    def __init__(self):
+    def __init__(self, least: int = 0):
+        """`least` is the capacity to begin with: each time it is outgrown, all is copied."""
+        self.least = least
         self.keys: torch.Tensor | None = None
         self.values: torch.Tensor | None = None
 
@@ -81,8 +92,8 @@ class _Room:
         """Writes new tokens [1, heads, n, head_dim] behind the first `length`: views of all of them."""
         new = keys.shape[2]
         if self.keys is None or length + new > self.keys.shape[2]:
-            self.keys = _grown(self.keys, length, keys)
-            self.values = _grown(self.values, length, values)
+            self.keys = _grown(self.keys, length, keys, self.least)
+            self.values = _grown(self.values, length, values, self.least)
         self.keys.narrow(2, length, new).copy_(keys)
         self.values.narrow(2, length, new).copy_(values)
         return self.keys.narrow(2, 0, length + new), self.values.narrow(2, 0, length + new)
@@ -109,10 +120,10 @@ class _Room:
         return 0 if self.keys is None else self.keys.nbytes + self.values.nbytes
 
 
-def _grown(old: torch.Tensor | None, length: int, new: torch.Tensor) -> torch.Tensor:
+def _grown(old: torch.Tensor | None, length: int, new: torch.Tensor, least: int = 0) -> torch.Tensor:
     """Room for `length` tokens of `old`, which are copied, and those of `new`, which are not."""
     batch, heads, count, size = new.shape
-    capacity = -(-(length + count + 1) // CHUNK) * CHUNK
+    capacity = -(-max(length + count + 1, least) // CHUNK) * CHUNK
     # An inference tensor could not be written to by a later turn that runs under no_grad.
     with torch.inference_mode(False):
         grown = torch.empty((batch, heads, capacity, size), dtype=new.dtype, device=new.device)
@@ -126,9 +137,9 @@ if _LAYERED:
     class _GrowingLayer(cache_utils.DynamicLayer):
         """`keys` and `values` are views, as the layer of transformers has tensors, so that its other methods work on them."""
 
-        def __init__(self):
+        def __init__(self, least: int = 0):
             super().__init__()
-            self.room = _Room()
+            self.room = _Room(least)
             self._seen: torch.Tensor | None = None  # `keys` as we left them
 
         def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
@@ -173,9 +184,10 @@ if _LAYERED:
     class GrowingCache(DynamicCache):
         """A DynamicCache whose layers grow in place."""
 
-        def __init__(self, layers: int):
+        def __init__(self, layers: int, least: int = 0):
+            """`least` is how many tokens there is room for to begin with."""
             super().__init__()
-            self.layers = [_GrowingLayer() for _ in range(layers)]
+            self.layers = [_GrowingLayer(least) for _ in range(layers)]
 
         def held(self) -> int:
             return min(layer.held() for layer in self.layers)
@@ -208,9 +220,9 @@ else:
     class GrowingCache(DynamicCache):
         """A DynamicCache of transformers before 4.54, with lists of tensors in place of layers: here they are views."""
 
-        def __init__(self, layers: int):
+        def __init__(self, layers: int, least: int = 0):
             super().__init__()
-            self.rooms = [_Room() for _ in range(layers)]
+            self.rooms = [_Room(least) for _ in range(layers)]
 
         def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, cache_kwargs=None):
             """key_states, value_states [1, heads, n, head_dim] to views of all tokens of the layer."""

@@ -13,6 +13,7 @@ from .config import QuantizeConfig, read_json, read_quantize_config
 from .errors import GPTQError, first_line
 from .evidence import Evidence, gather
 from .filling import Progress, fill
+from .head import straighten
 from .kernels import choose_kernel
 from .linear import GPTQLinear
 from .loadable import require_config
@@ -110,6 +111,7 @@ def build_model(
         named = {in_model(f'{name}.weight').removesuffix('.weight'): spec for name, spec in specs.items()}
         devices = split(model, named, dtype, max_memory)
     fill(model, checkpoint, specs, devices, dtype, kernel, progress)
+    straighten(model)
     connect(model, devices)
     return model.requires_grad_(False).eval()
 

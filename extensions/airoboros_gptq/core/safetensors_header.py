@@ -46,8 +46,11 @@ class Header:
         """read(name) -> torch.Tensor, on the CPU. Raises GPTQError where the library finds the file not whole."""
         from safetensors import SafetensorError, safe_open
 
+        from .reading import TensorFile
+
         try:
-            return safe_open(self.path, framework='pt', device='cpu').get_tensor
+            checked = safe_open(self.path, framework='pt', device='cpu')
+            return TensorFile(self.path, self.tensors, checked.get_tensor)
         except OSError as e:
             raise GPTQError(f'{self.path} cannot be read ({e}); check the file and its permissions.') from e
         except SafetensorError as e:

@@ -13,7 +13,7 @@ import weakref
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from .kv_store import make_cache
+from .kv_store import cache_name, make_cache
 from .model_state import ModelState
 from .out_of_memory import is_out_of_memory
 from .prefix_cache import PrefixCache
@@ -27,7 +27,7 @@ _NOT_PLAIN = {
         for name in (
             *('assistant_model', 'assistant_early_exit', 'assistant_tokenizer', 'prompt_lookup_num_tokens'),
             *('constraints', 'force_words_ids', 'dola_layers', 'cache_implementation', 'custom_generate'),
-            'prefill_chunk_size',
+            *('prefill_chunk_size', 'past_key_values', 'cache', 'cache_params'),
         )
     },
     'penalty_alpha': (None, 0),
@@ -73,13 +73,14 @@ class Turns:
         reserve = min(_setting(model, kwargs, 'max_new_tokens') or _LIKELY_ANSWER, _LIKELY_ANSWER)
         cache = self.kept.take(ids, state, reserve)
         if cache is None:
-            cache = make_cache(model)
+            cache = make_cache(model, len(ids) + reserve)
         if cache is None:
             return generate(model, *args, **kwargs)
         record = _Record(ids)
         criteria = StoppingCriteriaList([record, *(kwargs.pop('stopping_criteria', None) or ())])
         try:
-            return generate(model, *args, **kwargs, past_key_values=cache, stopping_criteria=criteria)
+            own = {cache_name(type(model)): cache, 'stopping_criteria': criteria}
+            return generate(model, *args, **kwargs, **own)
         except Exception as e:
             if is_out_of_memory(e):
                 self.kept.clear()  # the next attempt has their room

@@ -19,8 +19,12 @@ from ...core.errors import GPTQError
 RIVALS = {
     'llama.cpp': ('llama_cpp', ('llama_cpp', 'gguf', 'numpy'), 'llama-cpp-python gguf'),
     'transformers': ('transformers_gptq', ('transformers', 'optimum', 'gptqmodel'), 'optimum gptqmodel'),
+    'torch-int4': ('torch_int4', ('torch', 'transformers'), 'torch transformers'),
     'exllamav2': ('exllamav2', ('exllamav2', 'torch'), 'exllamav2'),
 }
+
+
+OURS = ('torch-int4',)  # this loader with another kernel, which runs in our own environment
 
 
 def require(name: str, python: str) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 from ...core.cache_folder import cache_folder
+from ..clock import now
 from . import serve
 
 
@@ -36,25 +36,29 @@ class LlamaCpp:
         self._ids = np.random.default_rng(2023).integers(300, config['vocab_size'], 2048).tolist()
         self._held, self._vocabulary = 0, config['vocab_size']
         read = path.stat().st_size - config['vocab_size'] * config['hidden_size'] // 32 * 18  # not the embeddings
-        self.about = {'version': version('llama-cpp-python'), 'running': 'Q4_0', 'weight_bytes_per_token': read}
+        self.about = {
+            'version': version('llama-cpp-python'),
+            'running': f'Q4_0, {_instructions()}',
+            'weight_bytes_per_token': read,
+        }
 
     def prefill(self, count: int) -> float:
         self._llama.reset()
-        start = time.perf_counter()
+        start = now()
         self._llama.eval(self._ids[:count])
         self._logits()
         self._held = count
-        return time.perf_counter() - start
+        return now() - start
 
     def decode(self, context: int, count: int) -> float:
         if self._held != context:
             self.prefill(context)
         token = self._ids[0]
-        start = time.perf_counter()
+        start = now()
         for _ in range(count):
             self._llama.eval([token])
             token = int(self._logits().argmax())
-        seconds = time.perf_counter() - start
+        seconds = now() - start
         self._llama.n_tokens = context  # the next eval() forgets what lies behind it
         return seconds
 
@@ -64,6 +68,16 @@ class LlamaCpp:
         import numpy as np
 
         return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._llama.ctx, -1), (self._vocabulary,))
+
+
+def _instructions() -> str:
+    """What llama.cpp was compiled for."""
+    import llama_cpp
+
+    about = llama_cpp.llama_print_system_info().decode()
+    return ' '.join(
+        n for n in ('CUDA', 'AVX512', 'AVX512_VNNI', 'AVX2', 'AMX_INT8', 'LLAMAFILE', 'REPACK') if f'{n} = 1' in about
+    )
 
 
 def gguf_of(config: dict) -> Path:

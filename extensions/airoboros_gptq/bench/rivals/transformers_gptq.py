@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
 
+from ..clock import now
 from . import serve
 
 
@@ -57,7 +57,7 @@ class TransformersGPTQ:
     def _now(self) -> float:
         if self._device.startswith('cuda'):
             self._torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        return now()
 
 
 if __name__ == '__main__':

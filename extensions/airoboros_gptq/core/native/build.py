@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,8 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from ..cache_folder import cache_folder
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -86,19 +89,13 @@ def compiler() -> str | None:
     return shutil.which(named) if named else next(filter(None, map(shutil.which, ('g++', 'clang++', 'c++'))), None)
 
 
-def cache_folder() -> Path:
-    """Where the compiled kernel is kept: $AIROBOROS_GPTQ_CACHE, else the user's folder for such things."""
-    named = os.environ.get('AIROBOROS_GPTQ_CACHE')
-    if named:
-        return Path(named)
-    base = os.environ.get('XDG_CACHE_HOME')
-    with suppress(RuntimeError):  # a user without a home
-        return (Path(base) if base else Path.home() / '.cache') / 'airoboros_gptq'
-    return Path(tempfile.gettempdir(), f'airoboros_gptq-{os.getuid()}')
+def flags() -> tuple[str, ...]:
+    """What the compiler is given: FLAGS, then $AIROBOROS_GPTQ_CXXFLAGS, such as `-mno-avx512f` to measure AVX2 alone."""
+    return (*FLAGS, *shlex.split(os.environ.get('AIROBOROS_GPTQ_CXXFLAGS', '')))
 
 
 def _kept() -> Path:
-    parts = [' '.join(FLAGS), os.environ.get('CXX', ''), ' '.join(sorted(_processor()))]
+    parts = [' '.join(flags()), os.environ.get('CXX', ''), ' '.join(sorted(_processor()))]
     parts += [p.read_text('utf-8') for p in sorted(_HERE.iterdir()) if p.suffix in ('.cpp', '.h')]
     return cache_folder() / f'gptq_cpu-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so'
 
@@ -129,7 +126,7 @@ def _build(kept: Path) -> Path:
     started = time.perf_counter()
     try:
         done = subprocess.run(
-            [by, *FLAGS, '-o', str(made), str(_HERE / _SOURCE)], capture_output=True, text=True, timeout=_LONGEST
+            [by, *flags(), '-o', str(made), str(_HERE / _SOURCE)], capture_output=True, text=True, timeout=_LONGEST
         )
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if 'error' in line] or done.stderr.splitlines() or ['']

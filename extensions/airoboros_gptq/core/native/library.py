@@ -71,7 +71,7 @@ def pack(library: ctypes.CDLL, packed: PackedLinear, spec: LinearSpec) -> Tiles:
         codes.data_ptr(),
         made.scales.data_ptr(),
         made.zeros.data_ptr(),
-        torch.get_num_threads(),
+        max(1, torch.get_num_threads() // 2),  # the others read the file
     )
     return made
 
@@ -114,6 +114,12 @@ def find_library() -> tuple[ctypes.CDLL | None, str | None]:
         log.warning('the CPU kernel that was compiled is not used: %s; PyTorch has a slower one', first_line(e))
         return None, f'what was compiled does not work ({first_line(e)})'
     return library, None
+
+
+def instructions() -> str | None:
+    """What the compiled kernel makes use of, as 'AVX2'; None where there is none."""
+    library = find_library()[0]
+    return None if library is None else library.gptq_instructions().decode()
 
 
 def open_library(path: Path) -> ctypes.CDLL:
