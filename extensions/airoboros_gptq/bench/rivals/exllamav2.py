@@ -45,7 +45,7 @@ class ExLlama:
             token = self._ids[:, context - 1 : context]
             start = self._now()
             for _ in range(count):
-                token = self._model.forward(token, self._cache).argmax(-1)
+                token = self._model.forward(token, self._cache).argmax(-1).cpu()  # where its embedding lies
             seconds = self._now() - start
         self._cache.current_seq_len = context
         return seconds
