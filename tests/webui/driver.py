@@ -194,11 +194,6 @@ class Page:
         cells = [row.locator('td').all_inner_texts() for row in rows]
         return {name: (value, source) for name, value, source in cells}
 
-    def refresh_models(self) -> None:
-        self.tab('Model')
-        self.page.locator('#model-tab .refresh-icon-btn:visible, #model-tab .refresh-button:visible').first.click()
-        self.idle()
-
     # Parameters
 
     def parameter(self, label: str, value: str | bool) -> None:
