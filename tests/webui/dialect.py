@@ -18,6 +18,9 @@ FEATURES = {
     'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
     # since v3
     'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
+    # since v3.4
+    'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
+    'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_ext_'),

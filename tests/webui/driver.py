@@ -369,13 +369,13 @@ class Page:
     def notebook_box(self) -> Locator:
         return self.page.locator('#gptq-plainformat-notebook').get_by_label('PLAINFORMAT', exact=True)
 
-    def complete(self, text: str) -> str:
-        """Generates from a text; the whole text afterwards."""
-        area = self.page.locator('#textbox-notebook textarea')
+    def complete(self, text: str, into: str = '#textbox-notebook textarea', out_of: str | None = None) -> str:
+        """Generates from a text; the whole text afterwards. By default in the Notebook tab, where it grows in its place."""
+        area = self.page.locator(into).first
         area.fill(text)
         self.idle()
         asked = self.page.evaluate('jobs.asked')
         self.press('Generate')
         self.page.wait_for_function('asked => jobs.asked > asked', arg=asked)
         self.idle()
-        return area.input_value()
+        return self.page.locator(out_of or into).first.input_value()
