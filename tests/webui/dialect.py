@@ -22,6 +22,10 @@ FEATURES = {
     'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
     'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    # since v3.8
+    'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
+    # since v4.0; before, the tab is written differently, and was not driven
+    'the Training tab of v4': ('modules/training.py', 'label="Text Dataset"'),
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_ext_'),
 }

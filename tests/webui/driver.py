@@ -131,10 +131,13 @@ class Page:
 
     def pick(self, label: str, value: str) -> None:
         """Chooses an entry of a dropdown, and waits for all that follows from it."""
-        self.dropdown(label).click()
+        self.pick_in(self.dropdown(label), value)
+
+    def pick_in(self, dropdown: Locator, value: str) -> None:
+        dropdown.click()
         entry = self.page.locator('ul.options li', has_text=re.compile(rf'^\W*{re.escape(value)}\s*$'))
         entry.first.dispatch_event('mousedown')
-        expect(self.dropdown(label)).to_have_value(value)
+        expect(dropdown).to_have_value(value)
         self.idle()
 
     def press(self, name: str) -> None:
@@ -186,6 +189,16 @@ class Page:
             )
         menu.evaluate('e => e.blur()')
         self.press('Apply LoRAs')
+        self.idle()
+
+    def refresh_loras(self) -> None:
+        """The icon next to the menu of LoRAs."""
+        self.tab('Model')
+        menu = self.page.locator('#model-tab').get_by_label('LoRA(s)').first
+        if not menu.is_visible():
+            self.page.get_by_role('button', name='See more options').click()
+        row = self.page.locator('#model-tab .row', has=self.page.get_by_label('LoRA(s)')).last
+        row.get_by_role('button', name=re.compile('[🔄↻]|^$')).locator('visible=true').first.click()
         self.idle()
 
     def facts(self) -> dict[str, tuple[str, str]]:

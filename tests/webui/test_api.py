@@ -4,6 +4,7 @@ import pytest
 
 from .api import ApiServer
 from .conftest import COPY, MODEL
+from .dialect import needs
 from .test_model_tab import ACT_ORDER
 
 SNAKE = 'Implement the Snake game in python.'
@@ -40,6 +41,33 @@ def test_models_are_listed_and_loaded_by_name_with_our_options(api):
     assert api.log().count('airoboros-GPTQ: reference') == 1
     assert api.loaded() == (MODEL, 'airoboros-GPTQ')
     assert [m['id'] for m in api.get('/models')['data']] == [MODEL]
+
+
+@pytest.mark.parametrize(
+    ('options', 'running'),
+    [
+        ({'gptq_kernel': 'reference', 'bf16': True}, 'reference on cpu, bfloat16'),
+        ({'gptq_kernel': 'reference', 'bf16': False}, 'reference on cpu, float32'),
+    ],
+    ids=['bf16', 'not-bf16'],
+)
+def test_bf16_means_what_it_means_for_transformers(api, options, running):
+    before = len(api.log())
+    api.post('/internal/model/load', model_name=COPY, args=options)
+    assert running in api.log()[before:]
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    api.post('/internal/model/load', model_name=MODEL, args={'bf16': False})
+
+
+@needs('a menu of attention implementations')
+def test_attn_implementation_reaches_the_model(api):
+    before = len(api.log())
+    api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'eager'})
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'no-such'})
+    assert 'no-such' in api.log()[before:]  # the sentence of what chooses it, transformers
+    api.post('/internal/model/load', model_name=MODEL, args={'attn_implementation': 'sdpa'})
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
 
 def test_a_folder_that_cannot_be_loaded_is_one_sentence_in_the_log(api):
