@@ -15,17 +15,24 @@ TABS = ('Chat', 'Notebook', 'Parameters', 'Instruction template', 'Character', '
 # Everything that can be clicked or typed into, in its order, with what stands in it. Not what gradio numbers anew each time.
 CONTROLS = """() => [...document.querySelectorAll('input, textarea, button, label, [role=tab]')]
     .filter(e => e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}))
-    .map(e => [e.tagName, e.type ?? '', e.getAttribute('aria-label') ?? '', e.innerText.trim(), e.checked ?? '', e.value ?? '']
-        .join('|'))"""
+    .map(e => [e.tagName, e.type ?? '', e.getAttribute('aria-label') ?? '', (e.closest('label') ?? e).innerText.trim(),
+        e.checked ?? '', e.value ?? ''].join('|'))"""
 # What differs from run to run: when, for how long, where in memory, and a chat's name, which is the time it began.
 VARIES = re.compile(
-    r'\d\d:\d\d:\d\d-\d+|0x[0-9a-f]+|[\d.]+ seconds|[\d.]+ tokens/s|\d{8}-\d\d-\d\d-\d\d|localhost:\d+|127[\d.:]+'
+    r'\d\d:\d\d:\d\d-\d+|\d{4}-\d\d-\d\d_\d\dh\d\dm\d\ds|\d{8}-\d\d-\d\d-\d\d|0x[0-9a-f]+|[\d.]+ seconds|[\d.]+ tokens/s'
+    r'|localhost:\d+|127[\d.:]+'
 )
 
 
 @pytest.fixture(scope='module')
 def seen(make_webui, start, browser):
     """with or without us -> what there is to see and what was sent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONHASHSEED', '0')  # the log shows sets, whose order else varies
+        return both(make_webui, start, browser)
+
+
+def both(make_webui, start, browser) -> dict[bool, dict]:
     found = {}
     for ours in (True, False):
         webui = make_webui('with' if ours else 'without')
