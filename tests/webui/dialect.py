@@ -27,7 +27,7 @@ FEATURES = {
     # since v4.0; before, the tab is written differently, and was not driven
     'the Training tab of v4': ('modules/training.py', 'label="Text Dataset"'),
     # since v3.7
-    'user_data/extensions': ('modules/extensions.py', 'user_ext_'),
+    'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }
 
 # Tracebacks of the webui's own, with or without us; a line of each.
