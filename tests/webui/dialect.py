@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-# What a webui may have -> (the file that shows it, what then stands in it).
+_GPTQ_BY_EXLLAMA = "in ['exl2', 'gptq']"
+# What a webui may have -> (the file that shows it, what then stands in it, or with False what then does not).
 FEATURES = {
     # since v4.1: what the stand-in (tests/standin) was written after
     "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
@@ -22,6 +23,9 @@ FEATURES = {
     'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
     'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    # in v3, and but for v3
+    'ExLlamaV2 for a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA),
+    '--model with a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA, False),
     # since v3.8
     'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
     # since v4.0; before, the tab is written differently, and was not driven
@@ -40,8 +44,8 @@ KNOWN_TRACEBACKS = (
 
 def has(webui: Path, feature: str) -> bool:
     """Whether a webui has a feature. Raises KeyError for one that is not in FEATURES."""
-    file, text = FEATURES[feature]
-    return (webui / file).is_file() and text in (webui / file).read_text('utf-8')
+    file, text, *there = FEATURES[feature]
+    return (webui / file).is_file() and (text in (webui / file).read_text('utf-8')) is all(there)
 
 
 def needs(feature: str):
