@@ -17,14 +17,12 @@ FEATURES = {
     "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
     # since v3.4
     'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
-    # since v3
-    'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
-    # since v3.4
     'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
     'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
+    # since v3
+    'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
-    # in v3, and but for v3
-    'ExLlamaV2 for a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA),
+    # but for v3
     '--model with a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA, False),
     # since v3.8
     'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
