@@ -22,6 +22,7 @@ FEATURES = {
     # since v3
     'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    'logprobs in chats': ('modules/api/completions.py', 'format_chat_logprobs'),
     # but for v3
     '--model with a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA, False),
     # since v3.8

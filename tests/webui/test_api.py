@@ -40,7 +40,7 @@ def test_models_are_listed_and_loaded_by_name_with_our_options(api):
     api.post('/internal/model/load', model_name=MODEL)
     assert api.log().count('airoboros-GPTQ: reference') == 1
     assert api.loaded() == (MODEL, 'airoboros-GPTQ')
-    assert [m['id'] for m in api.get('/models')['data']] == [MODEL]
+    assert MODEL in [m['id'] for m in api.get('/models')['data']]
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,15 @@ def test_plainformat_in_a_completion_stands_where_the_client_puts_it(api, corpus
 
 
 def test_logprobs(api):
-    """Of every token, and those of the likeliest: greedy decoding takes them."""
-    options = {'temperature': 0, 'max_tokens': 4}
-    prompt = PROMPT.format('What is 3 plus 4?')
-    found = api.post('/completions', prompt=prompt, logprobs=3, **options)['choices'][0]['logprobs']
-    assert all(len(top) == 3 and max(top.values()) > -0.1 for top in found['top_logprobs'] if top)
+    """Those of the likeliest: greedy decoding takes them. Before v4.2 one more than was asked for, and of the last token."""
+    found = api.post('/completions', prompt=PROMPT.format('What is 3 plus 4?'), logprobs=3, temperature=0, max_tokens=4)
+    tops = [top for top in found['choices'][0]['logprobs']['top_logprobs'] if top]
+    assert tops and all(len(top) in (3, 4) and max(top.values()) > -0.1 for top in tops)
+
+
+@needs('logprobs in chats')
+def test_logprobs_of_a_chat(api):
     ask = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
-    answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, **options)
+    answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, temperature=0, max_tokens=4)
     content = answer['choices'][0]['logprobs']['content']
-    assert all(-0.5 < t['logprob'] <= 0 and len(t['top_logprobs']) == 2 for t in content)
+    assert content and all(-0.5 < t['logprob'] <= 0 and len(t['top_logprobs']) == 2 for t in content)

@@ -52,7 +52,7 @@ def server(make_webui, start):
     make_lora(loras / 'nothing', 3, 0.0)
     datasets = webui_server.data_folder(webui) / 'training' / 'datasets'
     datasets.mkdir(parents=True, exist_ok=True)
-    (datasets / 'sea.json').write_text(json.dumps([{'text': 'The sea is blue today. ' * 40}]))
+    (datasets / 'sea.json').write_text(json.dumps([{'text': 'The sea is blue today. ' * 200}]))
     server = start(webui, '--extensions', 'airoboros_gptq', kind=ApiServer).wait()
     server.post('/internal/model/load', model_name=MODEL)
     yield server
@@ -110,9 +110,9 @@ def test_the_training_tab_trains_one(page, server):
     training.get_by_label(re.compile(r'^\s*Name\b')).fill('sea')
     training.get_by_role('tab', name='Text Dataset').click()
     page.pick_in(training.get_by_label('Dataset File').locator('visible=true'), 'sea')
-    for label, value in (('Batch Size', '1'), ('Micro Batch Size', '1'), ('Cutoff Length', '64'), ('LoRA Rank', '4')):
+    # The webui takes the stride of its other form, 512, for this one's.
+    for label, value in (('Batch Size', '1'), ('Micro Batch Size', '1'), ('Cutoff Length', '768'), ('LoRA Rank', '4')):
         training.get_by_label(f'number input for {label}', exact=True).fill(value)
-    training.get_by_label('Stride Length').last.fill('0')
     training.get_by_label('Epochs').fill('1')
     page.idle()
     page.press('Start LoRA Training')
