@@ -16,7 +16,14 @@ from threading import Lock
 def main(model_name: str, prompt: str, states: str, answers: str) -> None:
     sys.argv = ['server.py', '--cpu', '--extensions', 'airoboros_gptq']
     sys.path.insert(0, str(Path.cwd()))
-    from modules import extensions, loaders, models, shared, utils
+    from modules import (
+        chat,  # noqa: F401 (first, as in server.py: up to v2 the others import each other)
+        extensions,
+        loaders,
+        models,
+        shared,
+        utils,
+    )
     from modules.presets import default_preset
     from modules.text_generation import generate_reply
 

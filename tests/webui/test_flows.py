@@ -123,14 +123,14 @@ def test_chats_are_switched_and_stay_what_they_were(chat, corpus):
 def test_a_full_context_drops_the_oldest_turns_and_keeps_the_system_line(chat, server, corpus):
     length = 'Truncate the prompt up to this length'
     chat.parameter('max_new_tokens', '64')
-    chat.parameter(length, '256')
+    chat.parameter(length, '180')
     try:
         chat.tab('Chat')
         for _ in range(6):
             chat.chat(QUESTION)
         prompt = sent(server)
         context = int(re.findall(r'context (\d+)', server.log())[-1])
-        assert 128 < context <= 256 - 64
+        assert 60 < context <= 180 - 64
         assert corpus.SYSTEM in prompt
         assert 1 < prompt.count(QUESTION) < 6
     finally:

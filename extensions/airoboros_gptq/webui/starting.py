@@ -8,6 +8,7 @@ until we are there (`load`, called by setup()). Where nobody could put it off, w
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from modules import shared
@@ -23,11 +24,13 @@ _loras: list[str] = []
 
 
 def put_off(module) -> None:
-    """Has the load of a GPTQ folder before setup() answer with no model. `module` is the webui's, as it was just imported:
-    the one for Transformers, or before v3.0 the one that has load_model.
+    """Has the load of a GPTQ folder before setup() answer with no model. `module` is the webui's: the one that has
+    load_model, which may be running already, or the one for Transformers, which it imports then.
     """
     name = 'load_model_HF' if hasattr(module, 'load_model_HF') else 'load_model'
-    original = getattr(module, name)
+    original = getattr(module, name, None)
+    if original is None:
+        return  # it is being imported just now
 
     def or_later(model_name, *args, **kwargs):
         if _done or not _will_be_ours(model_name):
@@ -37,7 +40,9 @@ def put_off(module) -> None:
         shared.args.lora = None  # there is no model yet to put them on
         return None, None
 
-    setattr(module, name, or_later)
+    for holder in list(sys.modules.values()):  # also those that imported it by value
+        if getattr(holder, '__dict__', {}).get(name) is original:
+            setattr(holder, name, or_later)
 
 
 def advise() -> None:

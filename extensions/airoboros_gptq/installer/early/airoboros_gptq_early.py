@@ -10,7 +10,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-MODELS = 'modules.models'  # brings PyTorch in before itself up to v2, and is there before PyTorch since
+MODELS = 'modules.models'
 LOADER = 'modules.transformers_loader'  # of the webui since v3.0; with PyTorch, when the first model is loaded
 EXLLAMA = 'modules.exllamav2_hf', 'modules.exllamav2'  # v3 takes them for GPTQ, and is too far by then
 NAME = 'airoboros_gptq'
@@ -19,11 +19,13 @@ NAME = 'airoboros_gptq'
 def watch():
     if 'modules.shared' not in sys.modules or _folder() is None:
         return
+    if MODELS not in sys.modules:
+        sys.meta_path.insert(0, _Finder(MODELS))
+        return
     if any(name in sys.modules for name in EXLLAMA):
         _tell('advise')
-    elif MODELS not in sys.modules:
-        sys.meta_path.insert(0, _Finder(MODELS))
-    elif LOADER not in sys.modules:
+    _tell('put_off', sys.modules[MODELS])
+    if LOADER not in sys.modules:
         sys.meta_path.insert(0, _Finder(LOADER))
 
 
