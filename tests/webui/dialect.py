@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_GPTQ_BY_EXLLAMA = "in ['exl2', 'gptq']"
-# What a webui may have -> (the file that shows it, what then stands in it, or with False what then does not).
+# What a webui may have -> (the file that shows it, what then stands in it).
 FEATURES = {
     # since v4.1: what the stand-in (tests/standin) was written after
     "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
@@ -22,9 +21,8 @@ FEATURES = {
     # since v3
     'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    # since v4.2
     'logprobs in chats': ('modules/api/completions.py', 'format_chat_logprobs'),
-    # but for v3
-    '--model with a config.json that says GPTQ': ('modules/models_settings.py', _GPTQ_BY_EXLLAMA, False),
     # since v3.8
     'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
     # since v4.0; before, the tab is written differently, and was not driven
@@ -43,8 +41,8 @@ KNOWN_TRACEBACKS = (
 
 def has(webui: Path, feature: str) -> bool:
     """Whether a webui has a feature. Raises KeyError for one that is not in FEATURES."""
-    file, text, *there = FEATURES[feature]
-    return (webui / file).is_file() and (text in (webui / file).read_text('utf-8')) is all(there)
+    file, text = FEATURES[feature]
+    return (webui / file).is_file() and text in (webui / file).read_text('utf-8')
 
 
 def needs(feature: str):

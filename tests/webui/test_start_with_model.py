@@ -2,15 +2,13 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 
 from . import server as webui_server
 from .api import ApiServer
-from .conftest import MODEL, WEBUI
-from .dialect import has, needs
+from .conftest import MODEL
 from .server import TINY
 from .test_model_tab import ACT_ORDER
 
@@ -71,23 +69,13 @@ def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
     assert 'Traceback' not in server.log()
 
 
-@needs('--model with a config.json that says GPTQ')
 def test_a_folder_that_transformers_cannot_load_and_its_saved_settings(start_api):
+    """v3 takes ExLlamaV2 for it, which is not installed."""
     server = start_api('--model', CLAIMED, *EXTENSION, '--nowebui')
     assert server.loaded() == (CLAIMED, 'airoboros-GPTQ')
     assert 'airoboros-GPTQ: reference on cpu' in server.log()
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
     assert 'Traceback' not in server.log()
-
-
-def test_where_exllama_comes_before_us_the_log_says_what_to_do(start, webui):
-    """This webui loads such a folder with ExLlamaV2 and, where that is not installed, ends: with us as without."""
-    if has(Path(WEBUI), '--model with a config.json that says GPTQ'):
-        pytest.skip('this webui does not')
-    server = start(webui, '--model', CLAIMED, *EXTENSION, '--nowebui')
-    server.wait_for_start_or_end()
-    server.stop()
-    assert f'This webui takes ExLlamaV2 for {CLAIMED}. Put `airoboros_gptq-load_at_start: {CLAIMED}`' in server.log()
 
 
 def test_a_damaged_folder_costs_a_sentence_not_the_start(start_api):

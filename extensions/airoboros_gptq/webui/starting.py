@@ -35,20 +35,35 @@ def put_off(module) -> None:
     def or_later(model_name, *args, **kwargs):
         if _done or not _will_be_ours(model_name):
             return original(model_name, *args, **kwargs)
-        logger.info(f'{model_name} {_WAITS}')
-        _loras.extend(shared.args.lora or [])
-        shared.args.lora = None  # there is no model yet to put them on
-        return None, None
+        return _later(model_name)
 
     for holder in list(sys.modules.values()):  # also those that imported it by value
         if getattr(holder, '__dict__', {}).get(name) is original:
             setattr(holder, name, or_later)
 
 
-def advise() -> None:
-    """Says what to do where v3 is about to load a GPTQ folder with ExLlamaV2, which it may lack, and then ends."""
-    if not _done and _will_be_ours(shared.model_name):
-        logger.warning(f'This webui takes ExLlamaV2 for {shared.model_name}. {_INSTEAD.format(shared.model_name)}')
+def stand_in(module) -> bool:
+    """v3 is about to load a GPTQ folder with ExLlamaV2, which it may lack: whether `module`, which would do that, has been
+    filled with what puts it off.
+    """
+    if _done or not _will_be_ours(shared.model_name):
+        return False
+
+    class Later:
+        @staticmethod
+        def from_pretrained(model_name):
+            sys.modules.pop(module.__name__, None)  # the webui's own comes in when it is next asked for
+            return _later(model_name)
+
+    module.Exllamav2HF = module.Exllamav2Model = Later
+    return True
+
+
+def _later(model_name) -> tuple[None, None]:
+    logger.info(f'{model_name} {_WAITS}')
+    _loras.extend(shared.args.lora or [])
+    shared.args.lora = None  # there is no model yet to put them on
+    return None, None
 
 
 def _will_be_ours(model_name) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 MODELS = 'modules.models'
 LOADER = 'modules.transformers_loader'  # of the webui since v3.0; with PyTorch, when the first model is loaded
-EXLLAMA = 'modules.exllamav2_hf', 'modules.exllamav2'  # v3 takes them for GPTQ, and is too far by then
+EXLLAMA = 'modules.exllamav2_hf', 'modules.exllamav2'  # v3 takes them for a config.json that says GPTQ
 NAME = 'airoboros_gptq'
 
 
@@ -22,11 +22,8 @@ def watch():
     if MODELS not in sys.modules:
         sys.meta_path.insert(0, _Finder(MODELS))
         return
-    if any(name in sys.modules for name in EXLLAMA):
-        _tell('advise')
     _tell('put_off', sys.modules[MODELS])
-    if LOADER not in sys.modules:
-        sys.meta_path.insert(0, _Finder(LOADER))
+    sys.meta_path.insert(0, _Finder(LOADER, *EXLLAMA))
 
 
 def _folder():
@@ -37,13 +34,13 @@ def _folder():
 
 
 class _Finder:
-    """Hands the webui's module to us once it has been imported; everything else is found as ever."""
+    """Hands the first of some modules of the webui's to us when it is imported; everything else is found as ever."""
 
-    def __init__(self, awaited):
+    def __init__(self, *awaited):
         self.awaited = awaited
 
     def find_spec(self, name, path=None, target=None):
-        if name != self.awaited:
+        if name not in self.awaited:
             return None
         sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -51,8 +48,11 @@ class _Finder:
             run = spec.loader.exec_module
 
             def exec_module(module):
+                if name in EXLLAMA and _tell('stand_in', module):
+                    return
                 run(module)
-                _tell('put_off', module)
+                if name not in EXLLAMA:
+                    _tell('put_off', module)
 
             spec.loader.exec_module = exec_module
         return spec
@@ -67,6 +67,6 @@ def _tell(what, *args):
             )
             sys.modules[NAME] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[NAME])
-        getattr(importlib.import_module(f'{NAME}.webui.starting'), what)(*args)
+        return getattr(importlib.import_module(f'{NAME}.webui.starting'), what)(*args)
     except Exception as e:
         print(f'{NAME}: --model is left to the webui ({type(e).__name__}: {e})', file=sys.stderr)
