@@ -244,8 +244,8 @@ class Page:
         self.tab('Session')
         self.press('Apply flags/extensions and restart')
         expect(self.page.get_by_text('Reloading...')).to_be_visible()
-        expect(self.page.get_by_role('tab', name='Model', exact=True)).to_be_visible(timeout=60_000)
-        assert server.log().count('Running on local URL') == starts + 1
+        # The page loads itself again after a second or so; on a busy machine that is too early, and it shows an error.
+        assert server.says('Running on local URL', times=starts + 1)
         server.wait()
         try:
             self.open()

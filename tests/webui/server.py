@@ -92,12 +92,12 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text('utf-8', 'replace')
 
-    def says(self, text: str, seconds: float = 60) -> bool:
+    def says(self, text: str, times: int = 1) -> bool:
         """Whether its log does, or comes to."""
-        deadline = time.monotonic() + seconds
-        while text not in self.log() and time.monotonic() < deadline and self.process.poll() is None:
+        deadline = time.monotonic() + START_SECONDS
+        while self.log().count(text) < times and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(0.2)
-        return text in self.log()
+        return self.log().count(text) >= times
 
     def wait(self) -> Server:
         """Until its page answers. A server that ends before it does is a failure, with its last words."""
