@@ -20,6 +20,10 @@ FEATURES = {
     'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
     # since v3
     'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
+    'Transformers for GPTQ without us': (
+        'modules/models_settings.py',
+        'hf_quant_method',
+    ),  # before, ExLlamaV2, or an end
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
     # since v4.2
     'logprobs in chats': ('modules/api/completions.py', 'format_chat_logprobs'),
