@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from threading import Lock
 
-
 # What the page adds to the settings in v1.
 PAGE = {'grammar_string': '', 'custom_token_bans': '', 'negative_prompt': '', 'custom_stopping_strings': ''}
 PAGE |= {'ban_eos_token': False, 'auto_max_new_tokens': False, 'skip_special_tokens': True, 'static_cache': False}
