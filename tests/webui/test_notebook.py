@@ -35,6 +35,7 @@ def test_the_box_puts_plainformat_before_the_last_assistant(notebook, server, co
     assert text.removeprefix(PROMPT).strip() == corpus.SNAKE['python'].strip()
     assert f'USER: {SNAKE}  PLAINFORMAT ASSISTANT:' in server.log()[before:]
     notebook.shot('notebook-plainformat')
+    assert_below(notebook.notebook_box, notebook.page.locator('#textbox-notebook textarea'))
 
 
 def test_one_box_in_every_tab(notebook):
@@ -85,3 +86,10 @@ def test_the_default_tab_has_the_box_too(default_tab, corpus):
     output = default_tab.complete(PROMPT, 'textarea:visible', '#textbox-default textarea')
     assert output.removeprefix(PROMPT).strip() == corpus.SNAKE['python'].strip()
     default_tab.shot('default-plainformat')
+    assert_below(box, default_tab.page.locator('textarea:visible').first)
+
+
+def assert_below(box, text):
+    """The text keeps its width."""
+    box, text = box.bounding_box(), text.bounding_box()
+    assert box['y'] >= text['y'] + text['height'], (box, text)
