@@ -197,8 +197,7 @@ class Page:
         menu = self.page.locator('#model-tab').get_by_label('LoRA(s)').first
         if not menu.is_visible():
             self.page.get_by_role('button', name='See more options').click()
-        row = self.page.locator('#model-tab .row', has=self.page.get_by_label('LoRA(s)')).last
-        row.get_by_role('button', name=re.compile('[🔄↻]|^$')).locator('visible=true').first.click()
+        self.page.locator('#model-tab .refresh-icon-btn:visible').last.click()
         self.idle()
 
     def facts(self) -> dict[str, tuple[str, str]]:
