@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 # Stands in for what the webui's own gradio fork adds to gradio, where only the one from PyPI is at hand.
 SHIM = ROOT.parent / 'shared' / 'webui' / 'shim'
-START_SECONDS = 180
+START_SECONDS = 300
 # When gradio's own page does not answer it in 3 s, as on a busy machine, it ends: nobody else is to ask till it has said
 # this, or, should it not be talkative, for so long.
 SETTLED = 'To create a public link'
