@@ -21,14 +21,9 @@ PAGE |= {'max_tokens_second': 0, 'max_updates_second': 0, 'prompt_lookup_num_tok
 def main(model_name: str, prompt: str, states: str, answers: str) -> None:
     sys.argv = ['server.py', '--cpu', '--extensions', 'airoboros_gptq']
     sys.path.insert(0, str(Path.cwd()))
-    from modules import (
-        chat,  # noqa: F401 (first, as in server.py: up to v2 the others import each other)
-        extensions,
-        loaders,
-        models,
-        shared,
-        utils,
-    )
+    if 'def huggingface_loader' in Path('modules/models.py').read_text('utf-8'):
+        from modules import chat  # noqa: F401 (first, up to v2: the others import each other)
+    from modules import extensions, loaders, models, shared, utils
     from modules.presets import default_preset
     from modules.text_generation import generate_reply
 
