@@ -9,21 +9,28 @@ from airoboros_gptq import load
 from airoboros_gptq.core.decoding import Decoding, speed_up_decoding
 from airoboros_gptq.core.decoding_plan import CannotPlan, make_plan
 from airoboros_gptq.core.kv_store import crop_to, make_cache
-from support import ACT_ORDER, PLAIN, ROOT, TINY
+from airoboros_gptq.core.turns import remember_turns
+from support import PLAIN, TINY
+from test_architectures import FOLDERS, build
 
-FOLDERS = ROOT / 'tests' / 'architectures'
 TIGHT = 5e-4  # fp32 throughout; the order of sums differs, and attention's parts
 
 
-def pair(folder, checkpoint=None):
+def pair(name='qwen2'):
     """The same model on Triton's kernels and on the reference's, in fp32."""
+    model, right = (build(FOLDERS / name, kernel) for kernel in ('triton', 'reference'))
+    speed_up_decoding(model)
+    return model, right
+
+
+def tiny_pair():
     return [
-        load(folder, checkpoint=checkpoint, kernel=kernel, device='cpu', dtype=torch.float32, progress=lambda *a: None)[0]
+        load(TINY, checkpoint=PLAIN, kernel=kernel, device='cpu', dtype=torch.float32, progress=lambda *a: None)[0]
         for kernel in ('triton', 'reference')
     ]
 
 
-def ids(count, vocabulary=1000):
+def ids(count, vocabulary=256):
     return torch.randint(3, vocabulary, (1, count), generator=torch.Generator().manual_seed(random.randrange(10**6)))
 
 
@@ -52,50 +59,35 @@ class Both:
             crop_to(cache, length)
 
 
-@pytest.mark.parametrize('checkpoint', [PLAIN, ACT_ORDER])
-def test_prompts_and_tokens_of_several_conversations(checkpoint):
-    model, right = pair(TINY, checkpoint)
+@pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'qwen2'])  # two with act-order, one with biases
+def test_prompts_and_tokens_of_several_conversations(name):
+    model, right = pair(name)
     assert isinstance(model.forward, Decoding)
     one, other = Both(model, right), Both(model, right)
     one.check(ids(20))
     one.check(ids(1))
-    other.check(ids(230), logits_to_keep=1)
-    for _ in range(3):
+    other.check(ids(70), logits_to_keep=1)
+    for _ in range(2):
         other.check(ids(1))
     one.check(ids(1))
     one.check(ids(15))  # a second turn
     one.check(ids(1))
-    other.check(ids(30))  # past the room of the cache
-    other.check(ids(1))
-    other.crop(100)  # regenerated
+    other.crop(40)  # regenerated
     other.check(ids(1))
     one.check(ids(4))  # few rows go through transformers' own forward
     one.check(ids(1))
+    other.check(ids(87))  # as long as the model's context
+    other.check(ids(1))  # and longer
 
 
 def test_a_cache_grows_under_the_step():
-    model, right = pair(TINY, PLAIN)
-    both = Both(model, right)
+    both = Both(*tiny_pair())
     both.check(ids(20))
     room = both.caches[0].buffers()[0][0].shape[2]
     both.check(ids(room - 21))
-    for _ in range(3):
+    for _ in range(2):
         both.check(ids(1))
     assert both.caches[0].buffers()[0][0].shape[2] > room
-
-
-@pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'mistral', 'qwen2'])
-def test_architectures(name):
-    model, right = pair(FOLDERS / name)
-    fused = isinstance(model.forward, Decoding)
-    assert fused or name == 'llama' or 'dim' in reason(model)
-    both = Both(model, right)
-    vocabulary = model.config.vocab_size
-    both.check(ids(12, vocabulary))
-    for _ in range(4):
-        both.check(ids(1, vocabulary))
-    both.check(ids(10, vocabulary))
-    both.check(ids(1, vocabulary))
 
 
 def reason(model):
@@ -105,34 +97,27 @@ def reason(model):
 
 
 def test_a_window_of_attention_is_kept():
-    model, right = pair(FOLDERS / 'mistral')
-    plan = make_plan(model)
-    if not plan.window:
-        for m in (model, right):
-            m.config.sliding_window = 8
-            for layer in m.model.layers:
-                if hasattr(layer.self_attn, 'sliding_window'):
-                    layer.self_attn.sliding_window = 8
-        speed_up_decoding(model)
-        plan = model.forward.plan
-    assert plan.window
+    model, right = pair('mistral')
+    window = model.forward.plan.window
+    assert window == 8
     both = Both(model, right)
-    both.check(ids(plan.window + 4, model.config.vocab_size))
+    both.check(ids(window + 4))
     for _ in range(3):
-        both.check(ids(1, model.config.vocab_size))
+        both.check(ids(1))
 
 
 def test_generate_says_what_the_reference_says():
-    model, right = pair(TINY, PLAIN)
+    model, right = pair()
+    remember_turns(model)
     prompt = ids(40)
-    settings = {'attention_mask': torch.ones_like(prompt), 'max_new_tokens': 12, 'do_sample': False}
+    settings = {'attention_mask': torch.ones_like(prompt), 'max_new_tokens': 3, 'do_sample': False, 'pad_token_id': 0}
     first = model.generate(prompt, **settings)
     assert first.equal(right.generate(prompt, **settings))
     assert model.generate(prompt, **settings).equal(first)  # from the kept cache
 
 
 def test_a_lora_or_a_hook_is_not_passed_over():
-    model, right = pair(TINY, PLAIN)
+    model, right = pair()
     both = Both(model, right)
     both.check(ids(20))
     both.check(ids(1))
@@ -160,10 +145,10 @@ class Doubled(torch.nn.Module):
 
 def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
-        model, right = pair(FOLDERS / 'gpt-neox')
+        model, right = pair('gpt-neox')
     assert not isinstance(model.forward, Decoding)
     assert any('decoding runs layer by layer' in line for line in caplog.messages)
-    x = ids(12, model.config.vocab_size)
+    x = ids(12)
     with torch.no_grad():
         assert deviation(model(x).logits, right(x).logits) < TIGHT
 
@@ -171,13 +156,13 @@ def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
 def test_it_can_be_switched_off(monkeypatch, caplog):
     monkeypatch.setenv('AIROBOROS_GPTQ_GRAPH', '0')
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
-        model, _ = pair(TINY, PLAIN)
+        model, _ = pair()
     assert not isinstance(model.forward, Decoding)
     assert any('AIROBOROS_GPTQ_GRAPH=0' in line for line in caplog.messages)
 
 
 def test_a_step_that_fails_is_left_for_good_with_a_word(monkeypatch, caplog):
-    model, right = pair(TINY, PLAIN)
+    model, right = pair()
     both = Both(model, right)
     both.check(ids(20))
 
@@ -192,7 +177,7 @@ def test_a_step_that_fails_is_left_for_good_with_a_word(monkeypatch, caplog):
 
 
 def test_linears_ordered_differently_are_not_joined():
-    model, _ = pair(TINY, ACT_ORDER)
+    model, _ = pair('llama2-gqa')
     kernel = model.model.layers[0].self_attn.k_proj.kernel
     kernel.order = kernel.order.flip(0)
     assert 'order' in reason(model)

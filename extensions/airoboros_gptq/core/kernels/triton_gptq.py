@@ -36,7 +36,9 @@ class TritonKernel(Kernel):
         if spec.bits not in (2, 3, 4, 8):
             return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
         if triton_words(spec) is None:
-            return f'it is for groups of one size, a multiple of {32 // stored_bits(spec.bits)}, and the file has another'
+            return (
+                f'it is for groups of one size, a multiple of {32 // stored_bits(spec.bits)}, and the file has another'
+            )
         return None
 
     @classmethod
