@@ -80,7 +80,8 @@ class Plan:
     def is_intact(self) -> bool:
         """Whether nobody put another module, as a LoRA's, in the place of one of ours, or a hook onto one."""
         return all(
-            parent._modules.get(name) is module and not module._forward_hooks and not module._forward_pre_hooks
+            parent._modules.get(name) is module
+            and (module is self.head or not (module._forward_hooks or module._forward_pre_hooks))  # the head is called
             for parent, name, module in self.owned
         )
 
