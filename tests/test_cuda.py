@@ -83,9 +83,47 @@ def test_a_gpu_is_taken_where_there_is_one_and_it_chats():
 
     model, tokenizer = load(TINY)
     assert model.device.type == 'cuda'
-    assert {m.kernel.name for m in model.modules() if hasattr(m, 'kernel')} == {'torch-int4'}
+    assert {m.kernel.name for m in model.modules() if hasattr(m, 'kernel')} == {'triton'}
     inputs = tokenizer(render([('What is the capital of France?', None)]), return_tensors='pt').to('cuda')
     ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)
     assert tokenizer.decode(ids[0, inputs.input_ids.shape[1] :], skip_special_tokens=True).strip() == (
         'The capital of France is Paris.'
     )
+    assert model.forward.step.is_captured
+
+
+@pytest.mark.parametrize('act_order', [False, True])
+@pytest.mark.parametrize('bits', [2, 3, 4, 8])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('rows', [1, 5, 64])
+def test_triton_agrees_with_the_reference(bits, act_order, dtype, rows):
+    from airoboros_gptq.core.kernels.triton_gptq import TritonKernel
+    from airoboros_gptq.core.quantization import dequantize
+
+    linear, spec = packed(2048, 4096, 128, act_order, torch.device('cuda'), bits)
+    x = torch.randn(rows, 2048, device='cuda').to(dtype)
+    expected = x.double() @ dequantize(linear, spec).double()
+    got = TritonKernel(linear, spec, dtype)(x).double()
+    assert ((got - expected).norm() / expected.norm()).item() < (2e-3 if dtype == torch.float16 else 1e-2)
+
+
+@pytest.mark.parametrize('order', ['no-act-order', 'act.order'])
+def test_the_graph_gives_the_logits_of_the_layers(order):
+    """Through a cache that grows, one that is cut back, and another conversation's."""
+    from airoboros_gptq import load
+    from airoboros_gptq.core.kv_store import crop_to, make_cache
+
+    model, _ = load(TINY, checkpoint=FILE.format(order), device='cuda:0', kernel='triton')
+    right, _ = load(TINY, checkpoint=FILE.format(order), device='cuda:0', kernel='reference', dtype=torch.float32)
+    caches = [(make_cache(model), make_cache(right)) for _ in range(2)]
+    with torch.inference_mode():
+        for length, which in ((250, 0), (20, 1), (12, 0)):
+            ids = torch.randint(3, 1000, (1, length), device='cuda')
+            for part in (ids, *torch.randint(3, 1000, (10, 1, 1), device='cuda')):
+                cache, right_cache = caches[which]
+                got = model(part, past_key_values=cache).logits.float()
+                expected = right(part, past_key_values=right_cache).logits
+                assert ((got - expected).norm() / expected.norm()).item() < 1e-2
+            for c in caches[which]:
+                crop_to(c, 15)
+    assert model.forward.step.is_captured

@@ -10,6 +10,7 @@ from airoboros_gptq.core.config import read_json
 from airoboros_gptq.core.facts import read_facts
 from airoboros_gptq.core.kernel_rules import INT4_GROUP_SIZES, compute_dtype, int4_group_size, likely_kernel
 from airoboros_gptq.core.kernels import KERNELS, choose_kernel, torch_int4
+from airoboros_gptq.core.kernels.triton_gptq import TritonKernel
 from airoboros_gptq.core.kv_cache import cached_numbers
 from airoboros_gptq.core.linear_spec import LinearSpec
 from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, edit_tensors, run_python, scales_to_fp32, synthetic
@@ -103,8 +104,8 @@ def test_the_rules_say_what_the_kernels_say_on_a_gpu_and_elsewhere(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (8, 0))
     for device in map(torch.device, ('cuda', 'mps')):
         for spec in SPECS:
-            can = torch_int4.TorchInt4Kernel.why_not(spec, device) is None
-            assert (likely_kernel(spec, device.type) == 'torch-int4') == can, (device, spec)
+            fits = [k.name for k in (TritonKernel, torch_int4.TorchInt4Kernel) if k.why_not(spec, device) is None]
+            assert likely_kernel(spec, device.type) == [*fits, 'reference'][0], (device, spec)
 
 
 def test_sizes_and_dtypes_are_the_kernels():

@@ -16,11 +16,23 @@ FEATURES = {
     "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
     # since v3.4
     'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
+    'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
+    'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
     # since v3
     'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
+    'Transformers for GPTQ without us': (
+        'modules/models_settings.py',
+        'hf_quant_method',
+    ),  # before, ExLlamaV2, or an end
     'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    # since v4.2
+    'logprobs in chats': ('modules/api/completions.py', 'format_chat_logprobs'),
+    # since v3.8
+    'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
+    # since v4.0; before, the tab is written differently, and was not driven
+    'the Training tab of v4': ('modules/training.py', 'label="Text Dataset"'),
     # since v3.7
-    'user_data/extensions': ('modules/extensions.py', 'user_ext_'),
+    'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }
 
 # Tracebacks of the webui's own, with or without us; a line of each.

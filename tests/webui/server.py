@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 # Stands in for what the webui's own gradio fork adds to gradio, where only the one from PyPI is at hand.
 SHIM = ROOT.parent / 'shared' / 'webui' / 'shim'
-START_SECONDS = 180
+START_SECONDS = 300
 # When gradio's own page does not answer it in 3 s, as on a busy machine, it ends: nobody else is to ask till it has said
 # this, or, should it not be talkative, for so long.
 SETTLED = 'To create a public link'
@@ -91,6 +91,13 @@ class Server:
 
     def log(self) -> str:
         return self.log_file.read_text('utf-8', 'replace')
+
+    def says(self, text: str, times: int = 1) -> bool:
+        """Whether its log does, or comes to."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.log().count(text) < times and time.monotonic() < deadline and self.process.poll() is None:
+            time.sleep(0.2)
+        return self.log().count(text) >= times
 
     def wait(self) -> Server:
         """Until its page answers. A server that ends before it does is a failure, with its last words."""

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'extensions')]
+sys.path[:0] = [str(ROOT / 'tests'), str(ROOT / 'extensions')]
 
 # 'Output generated in 2.05 seconds (97.58 tokens/s, 200 tokens, context 28, seed 1)', wrapped where the terminal ends.
 _DONE = re.compile(
@@ -52,8 +52,8 @@ def measure(source: Path, folder: Path, rounds: int, made: Path) -> dict:
     from airoboros_gptq.bench.ours import Ours
     from playwright.sync_api import sync_playwright
 
-    from tests.webui import server as webui_server
-    from tests.webui.driver import Page
+    from webui import server as webui_server
+    from webui.driver import Page
 
     webui = webui_server.copy_webui(source, made / 'webui')
     webui_server.install(webui)

@@ -4,6 +4,7 @@ import pytest
 
 from .api import ApiServer
 from .conftest import COPY, MODEL
+from .dialect import needs
 from .test_model_tab import ACT_ORDER
 
 SNAKE = 'Implement the Snake game in python.'
@@ -39,7 +40,35 @@ def test_models_are_listed_and_loaded_by_name_with_our_options(api):
     api.post('/internal/model/load', model_name=MODEL)
     assert api.log().count('airoboros-GPTQ: reference') == 1
     assert api.loaded() == (MODEL, 'airoboros-GPTQ')
-    assert [m['id'] for m in api.get('/models')['data']] == [MODEL]
+    # v1 lists a name of OpenAI's in place of the model's.
+    assert {MODEL, 'gpt-3.5-turbo'} & {m['id'] for m in api.get('/models')['data']}
+
+
+@pytest.mark.parametrize(
+    ('options', 'running'),
+    [
+        ({'gptq_kernel': 'reference', 'bf16': True}, 'reference on cpu, bfloat16'),
+        ({'gptq_kernel': 'reference', 'bf16': False}, 'reference on cpu, float32'),
+    ],
+    ids=['bf16', 'not-bf16'],
+)
+def test_bf16_means_what_it_means_for_transformers(api, options, running):
+    before = len(api.log())
+    api.post('/internal/model/load', model_name=COPY, args=options)
+    assert running in api.log()[before:]
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    api.post('/internal/model/load', model_name=MODEL, args={'bf16': False})
+
+
+@needs('a menu of attention implementations')
+def test_attn_implementation_reaches_the_model(api):
+    before = len(api.log())
+    api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'eager'})
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'no-such'})
+    assert 'no-such' in api.log()[before:]  # the sentence of what chooses it, transformers
+    api.post('/internal/model/load', model_name=MODEL, args={'attn_implementation': 'sdpa'})
+    assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
 
 def test_a_folder_that_cannot_be_loaded_is_one_sentence_in_the_log(api):
@@ -55,7 +84,7 @@ def test_chat_streamed_or_not(api):
     chunks = api.stream('/chat/completions', messages=question, temperature=0)
     parts = [c['choices'][0]['delta'].get('content') or '' for c in chunks]
     assert ''.join(parts) == '3 plus 4 is 7.'
-    assert len([p for p in parts if p]) > 3  # token by token
+    assert len([p for p in parts if p]) > 1  # token by token; on a busy machine several at once
     assert chunks[-1]['choices'][0]['finish_reason'] == 'stop'
 
 
@@ -87,12 +116,15 @@ def test_plainformat_in_a_completion_stands_where_the_client_puts_it(api, corpus
 
 
 def test_logprobs(api):
-    """Of every token, and those of the likeliest: greedy decoding takes them."""
-    options = {'temperature': 0, 'max_tokens': 4}
-    prompt = PROMPT.format('What is 3 plus 4?')
-    found = api.post('/completions', prompt=prompt, logprobs=3, **options)['choices'][0]['logprobs']
-    assert all(len(top) == 3 and max(top.values()) > -0.1 for top in found['top_logprobs'] if top)
+    """Those of the likeliest: greedy decoding takes them. Before v4.2 one more than was asked for, and of the last token."""
+    found = api.post('/completions', prompt=PROMPT.format('What is 3 plus 4?'), logprobs=3, temperature=0, max_tokens=4)
+    tops = [top for top in found['choices'][0]['logprobs']['top_logprobs'] if top]
+    assert tops and all(len(top) in (3, 4) and max(top.values()) > -0.1 for top in tops)
+
+
+@needs('logprobs in chats')
+def test_logprobs_of_a_chat(api):
     ask = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
-    answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, **options)
+    answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, temperature=0, max_tokens=4)
     content = answer['choices'][0]['logprobs']['content']
-    assert all(-0.5 < t['logprob'] <= 0 and len(t['top_logprobs']) == 2 for t in content)
+    assert content and all(-0.5 < t['logprob'] <= 0 and len(t['top_logprobs']) == 2 for t in content)

@@ -1,6 +1,7 @@
 """LoRAs from the LoRA menu, on a GPTQ base: put on, stacked, taken off; and what the Training tab says."""
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -8,6 +9,7 @@ from playwright.sync_api import expect
 from . import server as webui_server
 from .api import ApiServer
 from .conftest import MODEL
+from .dialect import needs
 from .driver import Page
 from .server import TINY
 
@@ -48,6 +50,9 @@ def server(make_webui, start):
     make_lora(loras / 'first', 1, 0.3)
     make_lora(loras / 'second', 2, 0.3)
     make_lora(loras / 'nothing', 3, 0.0)
+    datasets = webui_server.data_folder(webui) / 'training' / 'datasets'
+    datasets.mkdir(parents=True, exist_ok=True)
+    (datasets / 'sea.json').write_text(json.dumps([{'text': 'The sea is blue today. ' * 200}]))
     server = start(webui, '--extensions', 'airoboros_gptq', kind=ApiServer).wait()
     server.post('/internal/model/load', model_name=MODEL)
     yield server
@@ -94,4 +99,35 @@ def test_a_model_with_loras_unloads_and_loads_without_them(page, server):
     server.post('/internal/model/unload')
     server.post('/internal/model/load', model_name=MODEL)
     assert first_words(server) == bare
+    assert 'Traceback' not in server.log()
+
+
+@needs('the Training tab of v4')
+def test_the_training_tab_trains_one(page, server):
+    """A few steps on one sentence; the tab says that it is done, and the LoRA can be put on."""
+    page.tab('Training')
+    training = page.page.locator('#lora-train-tab')
+    training.get_by_label(re.compile(r'^\s*Name\b')).fill('sea')
+    training.get_by_role('tab', name='Text Dataset').click()
+    page.pick_in(training.get_by_label('Dataset File').locator('visible=true'), 'sea')
+    # The webui takes the stride of its other form, 512, for this one's.
+    for label, value in (('Batch Size', '1'), ('Micro Batch Size', '1'), ('Cutoff Length', '768'), ('LoRA Rank', '4')):
+        training.get_by_label(f'number input for {label}', exact=True).fill(value)
+    training.get_by_label('Epochs').fill('1')
+    page.idle()
+    page.press('Start LoRA Training')
+    expect(training.get_by_text('Done! LoRA saved to')).to_be_visible(timeout=120_000)
+    page.shot('training')
+    assert (server.data / 'loras' / 'sea' / 'adapter_model.safetensors').is_file()
+    log = (server.data / 'loras' / 'sea' / 'training_log.json').read_text()
+    assert json.loads(log)['train_loss'] > 0
+    # The webui asks for it: the model in memory has been trained on.
+    server.post('/internal/model/load', model_name=MODEL)
+    bare = first_words(server)
+    page.refresh_loras()
+    page.apply_loras('sea')
+    expect(page.status).to_contain_text('Successfully applied the LoRAs')
+    assert first_words(server) != bare
+    page.apply_loras()
+    assert server.chat(QUESTION) == ANSWER
     assert 'Traceback' not in server.log()

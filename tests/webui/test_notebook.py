@@ -1,9 +1,12 @@
 """The Notebook and Default tabs: the PLAINFORMAT box there, and a prompt that is sent with it."""
 
 import pytest
+import yaml
 from playwright.sync_api import expect
 
+from . import server as webui_server
 from .conftest import MODEL
+from .driver import Page
 
 SNAKE = 'Implement the Snake game in python.'
 PROMPT = (
@@ -32,6 +35,7 @@ def test_the_box_puts_plainformat_before_the_last_assistant(notebook, server, co
     assert text.removeprefix(PROMPT).strip() == corpus.SNAKE['python'].strip()
     assert f'USER: {SNAKE}  PLAINFORMAT ASSISTANT:' in server.log()[before:]
     notebook.shot('notebook-plainformat')
+    assert_below(notebook.notebook_box, notebook.page.locator('#textbox-notebook textarea'))
 
 
 def test_one_box_in_every_tab(notebook):
@@ -59,3 +63,33 @@ def test_the_box_goes_with_the_model(notebook):
     notebook.load(MODEL)
     notebook.notebook()
     expect(notebook.notebook_box).to_be_visible()
+
+
+@pytest.fixture
+def default_tab(make_webui, start, browser):
+    """A webui's page with two columns, a text and its output: a tab of its own before v3.5, the Notebook's by a setting since."""
+    webui = make_webui('default-tab')
+    settings = {'dark_theme': False, 'show_two_notebook_columns': True, 'airoboros_gptq-load_at_start': MODEL}
+    (webui_server.data_folder(webui) / 'settings.yaml').write_text(yaml.dump(settings))
+    server = start(webui, '--extensions', 'airoboros_gptq').wait()
+    page = Page(browser, server.url)
+    page.tab('Default' if page.page.get_by_role('tab', name='Default', exact=True).count() else 'Notebook')
+    yield page
+    page.close()
+    server.stop()
+    assert 'Traceback' not in server.log()
+
+
+def test_the_default_tab_has_the_box_too(default_tab, corpus):
+    box = default_tab.page.locator('#gptq-plainformat-default').get_by_label('PLAINFORMAT', exact=True)
+    box.check()
+    output = default_tab.complete(PROMPT, 'textarea:visible', '#textbox-default textarea')
+    assert output.removeprefix(PROMPT).strip() == corpus.SNAKE['python'].strip()
+    default_tab.shot('default-plainformat')
+    assert_below(box, default_tab.page.locator('textarea:visible').first)
+
+
+def assert_below(box, text):
+    """The text keeps its width."""
+    box, text = box.bounding_box(), text.bounding_box()
+    assert box['y'] >= text['y'] + text['height'], (box, text)

@@ -102,7 +102,7 @@ def said(make_webui, tmp_path_factory, corpus):
 def test_ours_offers_what_transformers_offers_and_all_of_it_is_swept(said):
     assert said['loader'] == 'airoboros-GPTQ'
     assert said['ours'] == said['samplers']
-    assert set(said['samplers']) - set(SWEEP) - {'grammar_file_row'} == set()
+    assert set(said['samplers']) - set(SWEEP) - {'grammar_file_row', 'enable_thinking', 'reasoning_effort'} == set()
 
 
 @pytest.mark.parametrize('name', [name for name in SWEEP if name != 'penalty_alpha'])

@@ -6,6 +6,8 @@ tensors as the reference does.
 
 from __future__ import annotations
 
+import importlib.util
+
 from .linear_spec import LinearSpec
 from .native import build
 
@@ -16,7 +18,9 @@ _INT4_MULTIPLES = {'cpu': (1, 16), 'cuda': (128, 8)}
 
 
 def likely_kernel(spec: LinearSpec, device_type: str) -> str:
-    """'native-cpu', 'torch-int4' or 'reference'; for CUDA, of a GPU from sm80."""
+    """The kernel's name; for CUDA, of a GPU from sm80."""
+    if device_type == 'cuda' and spec.bits in (2, 3, 4, 8) and triton_words(spec) and has_triton():
+        return 'triton'
     if device_type == 'cpu' and spec.bits in (2, 3, 4, 8) and native_block(spec) and build.why_not() is None:
         return 'native-cpu'
     rows, columns = _INT4_MULTIPLES.get(device_type, (0, 0))
@@ -30,6 +34,23 @@ def likely_kernel(spec: LinearSpec, device_type: str) -> str:
         and spec.out_features % columns == 0
     )
     return 'torch-int4' if fits else 'reference'
+
+
+def has_triton() -> bool:
+    """Whether Triton is installed; it is not imported."""
+    return importlib.util.find_spec('triton') is not None
+
+
+def stored_bits(bits: int) -> int:
+    """The bits that a code takes in the layout of Triton's kernels."""
+    return 4 if bits == 3 else bits
+
+
+def triton_words(spec: LinearSpec) -> int | None:
+    """How many words a column has there: a word's codes are all of one group. None where it cannot run."""
+    per_word = 32 // stored_bits(spec.bits)
+    fits = not (spec.uneven or spec.group_size % per_word or spec.in_features % per_word)
+    return spec.in_features // per_word if fits else None
 
 
 def int4_group_size(group_size: int) -> int | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .kernel_rules import compute_dtype, int4_group_size, likely_kernel
+from .kernel_rules import compute_dtype, int4_group_size, likely_kernel, stored_bits
 from .kv_cache import cached_numbers
 from .linear_spec import LinearSpec
 from .safetensors_header import TensorInfo, tensor_bytes
@@ -23,6 +23,8 @@ from .sizes import format_bytes
 
 DEFAULT_CONTEXT = 2048
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
+# Compute capabilities from which kernels run.
+_OLDEST = {'triton': (7, 0), 'torch-int4': (8, 0)}
 _PARTS = ('qweight', 'qzeros', 'scales', 'g_idx')
 _HEADS = ('lm_head.weight', 'embed_out.weight')
 _EMBEDDINGS = ('embed_tokens.weight', 'wte.weight', 'word_embeddings.weight', 'embed_in.weight')
@@ -102,7 +104,8 @@ def _size(count: int | None) -> str:
 def _kernel(wanted: str, spec: LinearSpec, kind: str) -> str:
     if wanted != 'auto':
         return wanted
-    return 'reference' if kind == 'cuda' and _gpu_is_old() else likely_kernel(spec, kind)
+    likely = likely_kernel(spec, kind)
+    return 'reference' if kind == 'cuda' and _gpu_is_too_old(likely) else likely
 
 
 def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[str, TensorInfo], item: int) -> int:
@@ -111,6 +114,11 @@ def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[s
         # Tiles of 32 columns; codes of 2 and 3 bits stand in 4; with each group an fp16 scale and a zero of a byte.
         columns = -(-spec.out_features // 32) * 32
         per_column = spec.in_features * (8 if spec.bits == 8 else 4) // 8 + 3 * -(-spec.in_features // spec.group_size)
+        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
+    if kernel == 'triton':
+        # Columns are filled up to 32; an fp16 scale with each group; zeros of a byte only where they are not all the same.
+        columns = -(-spec.out_features // 32) * 32
+        per_column = spec.in_features * stored_bits(spec.bits) // 8 + 2 * -(-spec.in_features // spec.group_size)
         return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
     if kernel != 'torch-int4':
         return bias + sum(tensor_bytes(tensors[f'{module}.{p}']) for p in _PARTS if f'{module}.{p}' in tensors)
@@ -155,11 +163,13 @@ def _torch_is_for_cpus() -> bool:
         return False
 
 
-def _gpu_is_old() -> bool:
-    """Whether the GPU is known to be one on which torch-int4 does not run."""
+def _gpu_is_too_old(kernel: str) -> bool:
+    """Whether the GPU is known to be one on which a kernel does not run."""
     torch = sys.modules.get('torch')
     with contextlib.suppress(Exception):
-        return bool(torch.version.hip) or torch.cuda.get_device_capability() < (8, 0)
+        if torch.version.hip:
+            return kernel == 'torch-int4'
+        return torch.cuda.get_device_capability() < _OLDEST.get(kernel, (0, 0))
     return False
 
 

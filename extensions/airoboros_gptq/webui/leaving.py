@@ -8,7 +8,8 @@ from modules.logging_colors import logger
 from . import loading, patches
 from .names import EXTENSION, LOADER
 
-_SCRIPTS = (f'extensions.{EXTENSION}.script', f'user_ext_{EXTENSION}')  # as the webui imports us
+# As the webui imports us: in extensions/, and in user_data/extensions/ since v4.0 and before.
+_SCRIPTS = f'extensions.{EXTENSION}.script', f'user_ext_{EXTENSION}', f'user_data.extensions.{EXTENSION}.script'
 
 
 def leave() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
+from gradio.layouts import Form
 from modules import shared
 
 from ..core.prompts import add_plainformat_to_prompt
@@ -16,7 +17,10 @@ _TEXTBOX = {PLAINFORMAT_NOTEBOOK: 'textbox-notebook', PLAINFORMAT_DEFAULT: 'text
 
 def create(key: str) -> None:
     """The box of one tab, below its text. Hidden until a model that knows PLAINFORMAT is loaded."""
-    with below(shared.gradio[_TEXTBOX[key]].parent):
+    text = shared.gradio[_TEXTBOX[key]]
+    while isinstance(text.parent, (gr.Row, Form)):  # in them it would stand beside the text, and take half its width
+        text = text.parent
+    with below(text):
         shared.gradio[key] = controls.plainformat_box(elem_id=key.replace('_', '-'), visible=False)
 
 

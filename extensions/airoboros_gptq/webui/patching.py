@@ -103,6 +103,6 @@ def _is_the_webuis(value, module: str, name: str) -> bool:
 def _namespaces():
     """Of the webui's own modules and of extensions: where a function of the webui may stand by value."""
     for name, module in list(sys.modules.items()):
-        ours = name == '__main__' or name.split('.')[0] in ('modules', 'extensions', 'server')
+        ours = name == '__main__' or name.split('.')[0] in ('modules', 'extensions', 'user_data', 'server')
         if ours or name.startswith('user_ext_'):
             yield vars(module)

@@ -8,6 +8,7 @@ until we are there (`load`, called by setup()). Where nobody could put it off, w
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from modules import shared
@@ -16,35 +17,73 @@ from modules.logging_colors import logger
 from .names import EXTENSION, LOADER
 
 _WAITS = 'is GPTQ: it is loaded as soon as the extensions are, with airoboros-GPTQ.'
-_AGAIN = 'was loaded with Transformers, which cannot read it, and is loaded again with airoboros-GPTQ.'
+_AGAIN = 'was loaded by the webui before its extensions, and is loaded again with airoboros-GPTQ.'
 _INSTEAD = f'Put `{EXTENSION}-load_at_start: {{}}` into settings.yaml in place of --model, and it is loaded once.'
 _done = False
 _loras: list[str] = []
 
 
-def put_off(transformers_loader) -> None:
-    """Has the load of a GPTQ folder before setup() answer with no model, in the webui's module for Transformers."""
-    original = transformers_loader.load_model_HF
+def put_off(module) -> None:
+    """Has the load of a GPTQ folder before setup() answer with no model. `module` is the webui's: the one that has
+    load_model, which may be running already, or the one for Transformers, which it imports then.
+    """
+    name = 'load_model_HF' if hasattr(module, 'load_model_HF') else 'load_model'
+    original = getattr(module, name, None)
+    if original is None:
+        return  # it is being imported just now
 
-    def load_model_HF(model_name):
-        if _done or EXTENSION not in (shared.args.extensions or []) or not _is_ours(model_name):
-            return original(model_name)
-        logger.info(f'{model_name} {_WAITS}')
-        _loras.extend(shared.args.lora or [])
-        shared.args.lora = None  # there is no model yet to put them on
-        return None, None
+    def or_later(model_name, *args, **kwargs):
+        if _done or not _will_be_ours(model_name):
+            return original(model_name, *args, **kwargs)
+        return _later(model_name)
 
-    transformers_loader.load_model_HF = load_model_HF
+    for holder in list(sys.modules.values()):  # also those that imported it by value
+        if getattr(holder, '__dict__', {}).get(name) is original:
+            setattr(holder, name, or_later)
+
+
+def stand_in(module) -> bool:
+    """v3 is about to load a GPTQ folder with ExLlamaV2, which it may lack: whether `module`, which would do that, has been
+    filled with what puts it off.
+    """
+    if _done or not _will_be_ours(shared.model_name):
+        return False
+
+    class Later:
+        @staticmethod
+        def from_pretrained(model_name):
+            sys.modules.pop(module.__name__, None)  # the webui's own comes in when it is next asked for
+            return _later(model_name)
+
+    module.Exllamav2HF = module.Exllamav2Model = Later
+    return True
+
+
+def _later(model_name) -> tuple[None, None]:
+    logger.info(f'{model_name} {_WAITS}')
+    _loras.extend(shared.args.lora or [])
+    shared.args.lora = None  # there is no model yet to put them on
+    return None, None
+
+
+def _will_be_ours(model_name) -> bool:
+    return EXTENSION in (shared.args.extensions or []) and _is_ours(model_name)
 
 
 def _is_ours(model_name) -> bool:
     """Whether it is a GPTQ folder for which nobody chose another loader."""
     from . import loading
 
-    if not loading.is_ours(model_name) or shared.fix_loader_name(shared.original_args.loader):
+    if not loading.is_ours(model_name) or _asked_for():
         return False
     saved = [s['loader'] for s in _saved(model_name) if 'loader' in s]
     return not saved or saved[-1] == LOADER
+
+
+def _asked_for() -> str | None:
+    """--loader as it was given, if the webui knows it. What stands in shared.args is the model's by now."""
+    given = getattr(shared, 'original_args', None) or shared.parser.parse_known_args()[0]
+    return shared.fix_loader_name(given.loader)
 
 
 def _saved(model_name):
@@ -90,7 +129,7 @@ def _load(name: str) -> None:
 
     metadata = models_settings.get_model_metadata(name)
     models_settings.update_model_parameters(metadata, initial=True)
-    if not shared.fix_loader_name(shared.original_args.loader):
+    if not _asked_for():
         shared.args.loader = metadata['loader']  # --loader with a name that the webui does not know counts as none
     if 'instruction_template_str' in metadata:
         shared.settings['instruction_template_str'] = metadata['instruction_template_str']

@@ -64,6 +64,11 @@ class Step:
         self._logits = None
         self._graph = None
 
+    @property
+    def is_captured(self) -> bool:
+        """Whether it runs as a graph by now."""
+        return self._graph is not None
+
     def move_to(self, buffers: list[tuple[torch.Tensor, torch.Tensor]], length: int) -> None:
         """Goes on in a cache: its layers' keys and values [1, heads, room, dim], of which the first `length` are there."""
         self._buffers = buffers  # kept alive while their addresses are in use

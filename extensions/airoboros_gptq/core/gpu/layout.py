@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..kernel_rules import stored_bits
 from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
 
@@ -28,11 +29,6 @@ class Layout(NamedTuple):
     scales: torch.Tensor
     zeros: torch.Tensor | None
     order: torch.Tensor | None
-
-
-def stored_bits(bits: int) -> int:
-    """The bits that a code takes on the GPU."""
-    return 4 if bits == 3 else bits
 
 
 def make_layout(packed: PackedLinear, spec: LinearSpec) -> Layout:

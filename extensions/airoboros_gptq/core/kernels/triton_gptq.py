@@ -5,12 +5,12 @@ How they compute stands in `core/gpu/matmul.py`.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
 import torch
 
-from ..gpu.layout import make_layout, stored_bits
+from ..gpu.layout import make_layout
+from ..kernel_rules import has_triton, stored_bits, triton_words
 from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
 
@@ -26,19 +26,24 @@ class TritonKernel(Kernel):
 
     @classmethod
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        interpreted = os.environ.get('TRITON_INTERPRET') == '1'
+        interpreted = os.environ.get('TRITON_INTERPRET') == '1'  # Triton's way of running kernels as Python, for tests
         if device.type != 'cuda' and not interpreted:
             return f'it does not run on {device.type}'
-        if importlib.util.find_spec('triton') is None:
+        if not has_triton():
             return 'Triton is not installed (pip install triton, or triton-windows on Windows)'
         if not interpreted and not torch.version.hip and torch.cuda.get_device_capability(device) < (7, 0):
             return 'the GPU is older than sm70'
         if spec.bits not in (2, 3, 4, 8):
             return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
-        per_word = 32 // stored_bits(spec.bits)
-        if spec.uneven or spec.group_size % per_word or spec.in_features % per_word:
-            return f'it is for groups of one size, a multiple of {per_word}, of which only the last may be shorter'
+        if triton_words(spec) is None:
+            return (
+                f'it is for groups of one size, a multiple of {32 // stored_bits(spec.bits)}, and the file has another'
+            )
         return None
+
+    @classmethod
+    def is_worthwhile(cls, spec: LinearSpec, device: torch.device) -> bool:
+        return device.type == 'cuda'
 
     @classmethod
     def compute_dtype(cls, device: torch.device) -> torch.dtype:
@@ -53,7 +58,7 @@ class TritonKernel(Kernel):
         factors = torch.tensor([4.0**self.bits, 2.0**self.bits] * (16 // self.bits), device=self.codes.device)
         self.register_buffer('factors', factors, persistent=False)  # as gpu.matmul.factors() says
         per_word = 32 // self.bits
-        self.words = spec.in_features // per_word
+        self.words = triton_words(spec)
         self.words_per_group = spec.group_size // per_word
 
     @property

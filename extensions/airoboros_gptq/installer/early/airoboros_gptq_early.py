@@ -10,13 +10,20 @@ import importlib.util
 import sys
 from pathlib import Path
 
-LOADER = 'modules.transformers_loader'  # of the webui since v3.0
+MODELS = 'modules.models'
+LOADER = 'modules.transformers_loader'  # of the webui since v3.0; with PyTorch, when the first model is loaded
+EXLLAMA = 'modules.exllamav2_hf', 'modules.exllamav2'  # v3 takes them for a config.json that says GPTQ
 NAME = 'airoboros_gptq'
 
 
 def watch():
-    if 'modules.shared' in sys.modules and LOADER not in sys.modules and _folder() is not None:
-        sys.meta_path.insert(0, _Finder())
+    if 'modules.shared' not in sys.modules or _folder() is None:
+        return
+    if MODELS not in sys.modules:
+        sys.meta_path.insert(0, _Finder(MODELS))
+        return
+    _tell('put_off', sys.modules[MODELS])
+    sys.meta_path.insert(0, _Finder(LOADER, *EXLLAMA))
 
 
 def _folder():
@@ -27,10 +34,13 @@ def _folder():
 
 
 class _Finder:
-    """Hands the webui's module to us once it has been imported; everything else is found as ever."""
+    """Hands the first of some modules of the webui's to us when it is imported; everything else is found as ever."""
+
+    def __init__(self, *awaited):
+        self.awaited = awaited
 
     def find_spec(self, name, path=None, target=None):
-        if name != LOADER:
+        if name not in self.awaited:
             return None
         sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -38,14 +48,17 @@ class _Finder:
             run = spec.loader.exec_module
 
             def exec_module(module):
+                if name in EXLLAMA and _tell('stand_in', module):
+                    return
                 run(module)
-                _hand_over(module)
+                if name not in EXLLAMA:
+                    _tell('put_off', module)
 
             spec.loader.exec_module = exec_module
         return spec
 
 
-def _hand_over(module):
+def _tell(what, *args):
     try:
         folder = _folder()
         if NAME not in sys.modules:
@@ -54,6 +67,6 @@ def _hand_over(module):
             )
             sys.modules[NAME] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[NAME])
-        importlib.import_module(f'{NAME}.webui.starting').put_off(module)
+        return getattr(importlib.import_module(f'{NAME}.webui.starting'), what)(*args)
     except Exception as e:
         print(f'{NAME}: --model is left to the webui ({type(e).__name__}: {e})', file=sys.stderr)

@@ -1,0 +1,6 @@
+"""Run by tests/test_triton.py, in a process of its own."""
+
+import os
+
+if os.environ.get('TRITON_INTERPRET') != '1':
+    collect_ignore_glob = ['test_*.py']

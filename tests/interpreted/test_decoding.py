@@ -1,0 +1,183 @@
+"""A decoding step of fused kernels, and a prompt through joint linears, against transformers' own forward."""
+
+import logging
+import random
+
+import pytest
+import torch
+from airoboros_gptq import load
+from airoboros_gptq.core.decoding import Decoding, speed_up_decoding
+from airoboros_gptq.core.decoding_plan import CannotPlan, make_plan
+from airoboros_gptq.core.kv_store import crop_to, make_cache
+from airoboros_gptq.core.turns import remember_turns
+from support import PLAIN, TINY
+from test_architectures import FOLDERS, build
+
+TIGHT = 5e-4  # fp32 throughout; the order of sums differs, and attention's parts
+
+
+def pair(name='qwen2'):
+    """The same model on Triton's kernels and on the reference's, in fp32."""
+    model, right = (build(FOLDERS / name, kernel) for kernel in ('triton', 'reference'))
+    speed_up_decoding(model)
+    return model, right
+
+
+def tiny_pair():
+    return [
+        load(TINY, checkpoint=PLAIN, kernel=kernel, device='cpu', dtype=torch.float32, progress=lambda *a: None)[0]
+        for kernel in ('triton', 'reference')
+    ]
+
+
+def ids(count, vocabulary=256):
+    return torch.randint(3, vocabulary, (1, count), generator=torch.Generator().manual_seed(random.randrange(10**6)))
+
+
+def deviation(found, right):
+    assert found.shape == right.shape
+    return ((found - right).norm() / right.norm()).item()
+
+
+class Both:
+    """Two models that are asked the same, each on a cache of its own."""
+
+    def __init__(self, model, right):
+        self.models = (model, right)
+        self.caches = (make_cache(model), make_cache(right))
+
+    @torch.no_grad()
+    def check(self, part, **settings):
+        found, right = (
+            m(part, past_key_values=cache, **settings).logits for m, cache in zip(self.models, self.caches, strict=True)
+        )
+        assert deviation(found, right) < TIGHT
+        assert self.caches[0].held() == self.caches[1].held()
+
+    def crop(self, length):
+        for cache in self.caches:
+            crop_to(cache, length)
+
+
+@pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'qwen2'])  # two with act-order, one with biases
+def test_prompts_and_tokens_of_several_conversations(name):
+    model, right = pair(name)
+    assert isinstance(model.forward, Decoding)
+    one, other = Both(model, right), Both(model, right)
+    one.check(ids(20))
+    one.check(ids(1))
+    other.check(ids(70), logits_to_keep=1)
+    for _ in range(2):
+        other.check(ids(1))
+    one.check(ids(1))
+    one.check(ids(15))  # a second turn
+    one.check(ids(1))
+    other.crop(40)  # regenerated
+    other.check(ids(1))
+    one.check(ids(4))  # few rows go through transformers' own forward
+    one.check(ids(1))
+    other.check(ids(87))  # as long as the model's context
+    other.check(ids(1))  # and longer
+
+
+def test_a_cache_grows_under_the_step():
+    both = Both(*tiny_pair())
+    both.check(ids(20))
+    room = both.caches[0].buffers()[0][0].shape[2]
+    both.check(ids(room - 21))
+    for _ in range(2):
+        both.check(ids(1))
+    assert both.caches[0].buffers()[0][0].shape[2] > room
+
+
+def reason(model):
+    with pytest.raises(CannotPlan) as e:
+        make_plan(model)
+    return str(e.value)
+
+
+def test_a_window_of_attention_is_kept():
+    model, right = pair('mistral')
+    window = model.forward.plan.window
+    assert window == 8
+    both = Both(model, right)
+    both.check(ids(window + 4))
+    for _ in range(3):
+        both.check(ids(1))
+
+
+def test_generate_says_what_the_reference_says():
+    model, right = pair()
+    remember_turns(model)
+    prompt = ids(40)
+    settings = {'attention_mask': torch.ones_like(prompt), 'max_new_tokens': 3, 'do_sample': False, 'pad_token_id': 0}
+    first = model.generate(prompt, **settings)
+    assert first.equal(right.generate(prompt, **settings))
+    assert model.generate(prompt, **settings).equal(first)  # from the kept cache
+
+
+def test_a_lora_or_a_hook_is_not_passed_over():
+    model, right = pair()
+    both = Both(model, right)
+    both.check(ids(20))
+    both.check(ids(1))
+    seen = []
+    handle = model.model.layers[1].mlp.down_proj.register_forward_hook(lambda *a: seen.append(1))
+    both.crop(10)
+    both.check(ids(1))
+    assert seen
+    handle.remove()
+    for m in (model, right):
+        m.model.layers[0].self_attn.q_proj = Doubled(m.model.layers[0].self_attn.q_proj)
+    both = Both(model, right)
+    both.check(ids(20))
+    both.check(ids(1))
+
+
+class Doubled(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return 2 * self.inner(x)
+
+
+def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
+    with caplog.at_level(logging.INFO, 'airoboros_gptq'):
+        model, right = pair('gpt-neox')
+    assert not isinstance(model.forward, Decoding)
+    assert any('decoding runs layer by layer' in line for line in caplog.messages)
+    x = ids(12)
+    with torch.no_grad():
+        assert deviation(model(x).logits, right(x).logits) < TIGHT
+
+
+def test_it_can_be_switched_off(monkeypatch, caplog):
+    monkeypatch.setenv('AIROBOROS_GPTQ_GRAPH', '0')
+    with caplog.at_level(logging.INFO, 'airoboros_gptq'):
+        model, _ = pair()
+    assert not isinstance(model.forward, Decoding)
+    assert any('AIROBOROS_GPTQ_GRAPH=0' in line for line in caplog.messages)
+
+
+def test_a_step_that_fails_is_left_for_good_with_a_word(monkeypatch, caplog):
+    model, right = pair()
+    both = Both(model, right)
+    both.check(ids(20))
+
+    def fail(token):
+        raise RuntimeError('no graph today')
+
+    monkeypatch.setattr(model.forward.step, 'run', fail)
+    with caplog.at_level(logging.WARNING, 'airoboros_gptq'):
+        both.check(ids(1))
+        both.check(ids(1))
+    assert len([line for line in caplog.messages if 'no graph today' in line]) == 1
+
+
+def test_linears_ordered_differently_are_not_joined():
+    model, _ = pair('llama2-gqa')
+    kernel = model.model.layers[0].self_attn.k_proj.kernel
+    kernel.order = kernel.order.flip(0)
+    assert 'order' in reason(model)

@@ -1,0 +1,22 @@
+"""Triton's kernels without a GPU: Triton runs them as Python where TRITON_INTERPRET=1 stands before they are imported, so the
+tests of tests/interpreted have a process of their own.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / 'interpreted'
+
+
+@pytest.mark.skipif(importlib.util.find_spec('triton') is None, reason='Triton is not installed')
+def test_the_kernels_and_the_decoding_step_under_the_interpreter():
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(FOLDER)]
+    done = subprocess.run(command, env={**os.environ, 'TRITON_INTERPRET': '1'}, capture_output=True, text=True)
+    print(done.stdout[-6000:], done.stderr[-2000:])
+    assert done.returncode == 0
+    assert ' passed' in done.stdout and 'skipped' not in done.stdout
