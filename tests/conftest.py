@@ -3,8 +3,10 @@ installer and of the webui run beside these, in environments of their own.
 """
 
 import os
+import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import support
@@ -44,6 +46,27 @@ def no_native(monkeypatch):
     yield
     monkeypatch.undo()
     forget()
+
+
+@pytest.fixture(scope='session', params=['native', 'AVX2'])
+def library(request, tmp_path_factory):
+    """The compiled kernel as it is for this processor, and as for one without AVX-512."""
+    from airoboros_gptq.core.native import build
+    from airoboros_gptq.core.native import library as native
+
+    found, reason = native.find_library()
+    if reason is not None:
+        pytest.skip(f'no compiled kernel here: {reason}')
+    if request.param == 'native':
+        return found
+    made = tmp_path_factory.mktemp('avx2') / 'kernel.so'
+    source = Path(build.__file__).with_name('gptq_cpu.cpp')
+    subprocess.run(
+        [build.compiler(), *build.FLAGS, '-mno-avx512f', '-o', made, source], check=True, capture_output=True
+    )
+    library = native.open_library(made)
+    assert library.gptq_instructions() == b'AVX2'
+    return library
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ keeping or running it goes wrong.
 import logging
 import os
 import re
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,23 +25,6 @@ COMPILES = native.find_library()[1]
 needs_compiler = pytest.mark.skipif(COMPILES is not None, reason=f'no compiled kernel here: {COMPILES}')
 # Activations have 16 bits, so that a block's largest is rounded to one part in 65534.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-3, torch.bfloat16: 1e-2}
-
-
-@pytest.fixture(scope='module', params=['native', 'AVX2'])
-def library(request, tmp_path_factory):
-    """The kernel as it is compiled for this processor, and as for one without AVX-512."""
-    if COMPILES is not None:
-        pytest.skip(f'no compiled kernel here: {COMPILES}')
-    if request.param == 'native':
-        return native.find_library()[0]
-    made = tmp_path_factory.mktemp('avx2') / 'kernel.so'
-    source = Path(build.__file__).with_name('gptq_cpu.cpp')
-    subprocess.run(
-        [build.compiler(), *build.FLAGS, '-mno-avx512f', '-o', made, source], check=True, capture_output=True
-    )
-    library = native.open_library(made)
-    assert library.gptq_instructions() == b'AVX2'
-    return library
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .attention import attend_natively
 from .checkpoint import Checkpoint, choose_checkpoint
 from .config import QuantizeConfig, read_json, read_quantize_config
 from .errors import GPTQError, first_line
@@ -113,6 +114,7 @@ def build_model(
     fill(model, checkpoint, specs, devices, dtype, kernel, progress)
     straighten(model)
     connect(model, devices)
+    attend_natively(model)
     return model.requires_grad_(False).eval()
 
 

@@ -14,6 +14,8 @@
 
 #include <algorithm>
 
+#include "attention.h"
+#include "numbers.h"
 #include "packing.h"
 #include "simd.h"
 #include "storage.h"
@@ -43,30 +45,6 @@ template <int BITS> inline void widen(Ints word, Ints* out) {
         out[3] = shift16<12>(word);
     } else {
         out[1] = shift16<8>(word);
-    }
-}
-
-enum Type { F32 = 0, F16 = 1, BF16 = 2 };
-
-template <int TYPE> inline float read(const void* p, int64_t i) {
-    if constexpr (TYPE == F32) return ((const float*)p)[i];
-    if constexpr (TYPE == F16) return _cvtsh_ss(((const uint16_t*)p)[i]);
-    uint32_t bits = (uint32_t)((const uint16_t*)p)[i] << 16;
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-template <int TYPE> inline void write(void* p, int64_t i, float value) {
-    if constexpr (TYPE == F32) {
-        ((float*)p)[i] = value;
-    } else if constexpr (TYPE == F16) {
-        ((uint16_t*)p)[i] = _cvtss_sh(value, 0);
-    } else {
-        uint32_t bits;
-        memcpy(&bits, &value, 4);
-        const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-        ((uint16_t*)p)[i] = (bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded;
     }
 }
 
@@ -227,13 +205,6 @@ void many_rows(const int32_t* x, const float* x_scale, const int32_t* wide, cons
     }
 }
 
-// f<ROWS>() for a number of rows that is known only now, at most MOST.
-template <int MOST, class F> inline void with_rows(int rows, F f) {
-    if constexpr (MOST > 1)
-        if (rows < MOST) return with_rows<MOST - 1>(rows, f);
-    f(std::integral_constant<int, MOST>());
-}
-
 constexpr int FEW = 4;  // rows whose sums few_rows() keeps in registers; up to twice as many it is the faster way
 
 template <int BITS> void multiply_tile(const Weight& w, const Rows& rows, int64_t tile, float* sums, int32_t* wide) {
@@ -336,5 +307,18 @@ int gptq_multiply(const void* x, void* y, int64_t rows, int type, const uint32_t
     if (type == F32) return run<F32, 8>(w, x, y, rows, threads);
     if (type == F16) return run<F16, 8>(w, x, y, rows, threads);
     return run<BF16, 8>(w, x, y, rows, threads);
+}
+
+// Attention of the last `rows` tokens over all `keys` (struct Attention above), all of `type`; dim a multiple of 16, at
+// most 256. Returns 0, or 1 where memory ran out.
+int gptq_attend(const void* q, const void* k, const void* v, void* y, int type, const int64_t* sizes, float scale,
+                int threads) {
+    const auto [heads, kv_heads, rows, dim, keys, q_head, q_row, k_head, k_key, v_head, v_key] =
+        *(const int64_t(*)[11])sizes;
+    const Attention a = {q, k, v, y, heads, kv_heads, rows, dim, keys, q_head, q_row, k_head, k_key, v_head, v_key, scale};
+    if (heads * rows * keys * dim < 65536) threads = 1;  // done sooner than a thread wakes
+    if (type == F32) return attend<F32>(a, threads);
+    if (type == F16) return attend<F16>(a, threads);
+    return attend<BF16>(a, threads);
 }
 }

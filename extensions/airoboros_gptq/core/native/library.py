@@ -1,4 +1,4 @@
-"""The compiled kernel as two functions over tensors: `pack` and `multiply`."""
+"""The compiled kernel as functions over tensors: `pack` and `multiply`, and `attend` in attention.py."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ..errors import first_line
 from ..kernel_rules import native_block
 from ..quantization import LinearSpec, PackedLinear, dequantize, group_index
 from . import build
+from .attention import attend, reference
+from .dtypes import TYPES
 
 log = logging.getLogger('airoboros_gptq')
 
-TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _SIGNATURES = {
     'gptq_tile': [],
@@ -27,6 +28,7 @@ _SIGNATURES = {
     'gptq_want_large_pages': [_P, _L],
     'gptq_pack': [*[_P] * 4, *[_L] * 3, *[_I] * 3, *[_P] * 3, _I],
     'gptq_multiply': [_P, _P, _L, _I, *[_P] * 4, *[_L] * 4, *[_I] * 3],
+    'gptq_attend': [*[_P] * 4, _I, _P, ctypes.c_float, _I],
 }
 
 
@@ -154,6 +156,11 @@ def check(library: ctypes.CDLL) -> None:
             right = x @ weight
             if not torch.dist(multiply(library, x, tiles, spec), right) < 1e-3 * right.norm():
                 raise RuntimeError(f'it computes {bits} bits wrongly')
+    for rows in (1, 20):
+        q, k, v = (torch.randn(1, heads, n, 48, generator=random) for heads, n in ((2, rows), (1, 600), (1, 600)))
+        right = reference(q, k, v, 0.1)
+        if not torch.dist(attend(library, q, k, v, 0.1), right) < 1e-4 * right.norm():
+            raise RuntimeError(f'it computes the attention of {rows} rows wrongly')
 
 
 def _pointer(tensor: torch.Tensor | None) -> int | None:

@@ -21,6 +21,13 @@ template <int N, class F> INLINE inline void each(F f) {
     }
 }
 
+// f<ROWS>() for a number of rows that is known only now, at most MOST.
+template <int MOST, class F> inline void with_rows(int rows, F f) {
+    if constexpr (MOST > 1)
+        if (rows < MOST) return with_rows<MOST - 1>(rows, f);
+    f(std::integral_constant<int, MOST>());
+}
+
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 constexpr int LANES = 16, PANEL = 8;
 typedef __m512i Ints;
@@ -44,6 +51,16 @@ inline void store_floats(float* p, Floats v) { _mm512_storeu_ps(p, v); }
 inline Floats splat(float v) { return _mm512_set1_ps(v); }
 inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+inline Floats load_brains(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
+inline Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+inline Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+inline Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+inline Floats nearest(Floats a) { return _mm512_roundscale_ps(a, 0); }
+inline Floats times_power_of_2(Floats a, Floats n) { return _mm512_scalef_ps(a, n); }
+inline float total(Floats a) { return _mm512_reduce_add_ps(a); }
+inline float largest(Floats a) { return _mm512_reduce_max_ps(a); }
 #else
 constexpr int LANES = 8, PANEL = 6;
 typedef __m256i Ints;
@@ -67,6 +84,27 @@ inline void store_floats(float* p, Floats v) { _mm256_storeu_ps(p, v); }
 inline Floats splat(float v) { return _mm256_set1_ps(v); }
 inline Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+inline Floats load_brains(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+}
+inline Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+inline Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+inline Floats larger(Floats a, Floats b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+inline Floats nearest(Floats a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Floats times_power_of_2(Floats a, Floats n) {
+    const Ints power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), power));
+}
+inline float total(Floats a) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+inline float largest(Floats a) {
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+}
 #endif
 
 // sum + a * b of both 16-bit halves, where b is one pair for all. Spelled out: with intrinsics GCC's choice of registers
