@@ -11,6 +11,7 @@ import functools
 import inspect
 import logging
 import os
+import threading
 import types
 import weakref
 
@@ -50,6 +51,10 @@ def speed_up_decoding(model: nn.Module) -> None:
             model.forward = Decoding(model, make_plan(model))
     except CannotPlan as e:
         log.info('decoding runs layer by layer, not as one CUDA graph: %s', e)
+    except Exception as e:
+        if not is_out_of_memory(e):
+            raise
+        log.warning('decoding runs layer by layer, not as one CUDA graph: there is no memory left for it')
 
 
 class Decoding:
@@ -62,7 +67,8 @@ class Decoding:
         self.plan = plan
         with torch.inference_mode(False):  # its buffers are written to in any mode
             self.step = launch.Step(plan, model.dtype)
-        self._at: tuple[int, int] | None = None  # the cache and its length that the step is ready to go on from
+        self._at: tuple[weakref.ref, int] | None = None  # the cache and its length from which the step can go on
+        self._lock = threading.Lock()  # its buffers are for one token at a time
 
     def __deepcopy__(self, memo):
         copy = memo[id(self._model())]
@@ -76,7 +82,8 @@ class Decoding:
             if ids.shape[1] > 1 or not cache.held():
                 return self._answer(self._many(cache, ids, kwargs), cache)
             try:
-                return self._answer(self._next(cache, ids).clone(), cache)
+                with self._lock:
+                    return self._answer(self._next(cache, ids).clone(), cache)
             except Exception as e:
                 if is_out_of_memory(e):
                     raise
@@ -94,8 +101,7 @@ class Decoding:
         """Logits [1, n, vocabulary] of a prompt, or of its last tokens where they alone are asked for."""
         self._at = None
         hidden = prefill(self.plan, ids, cache, cache.held())
-        wanted = kwargs.get('logits_to_keep', kwargs.get('num_logits_to_keep')) or 0
-        return self.plan.head(hidden[:, -wanted:])
+        return self.plan.head(hidden[:, -_wanted(kwargs) :])
 
     def greedy(self, cache: GrowingCache, token: torch.Tensor, count: int) -> None:
         """Makes `count` tokens after `token` [1, 1] without looking at them: the bare speed, for measuring."""
@@ -108,22 +114,32 @@ class Decoding:
             return False
         if torch.is_grad_enabled() or torch.is_autocast_enabled(ids.device.type) or kwargs.get('use_cache') is False:
             return False
-        if any(value not in (None, False) for name, value in kwargs.items() if name not in _MAY_BE_ANYTHING):
+        if any(not (v is None or v is False) for name, v in kwargs.items() if name not in _MAY_BE_ANYTHING):
             return False
-        wanted = kwargs.get('logits_to_keep', kwargs.get('num_logits_to_keep')) or 0
         length, count = cache.held(), ids.shape[1]
-        if not isinstance(wanted, int) or length + count > len(self.plan.cosine):
+        if not isinstance(_wanted(kwargs), int) or length + count > len(self.plan.cosine):
+            return False
+        if ids.device != self.plan.embedding.device:
             return False
         if count > 1 and (self.plan.window or count < FEWEST):
             return False
-        return self._at == (id(cache), length) or self.plan.is_intact
+        return self._is_at(cache, length) or self.plan.is_intact
+
+    def _is_at(self, cache: GrowingCache, length: int) -> bool:
+        return self._at is not None and self._at[0]() is cache and self._at[1] == length
 
     def _next(self, cache: GrowingCache, ids: torch.Tensor) -> torch.Tensor:
         """Logits [1, 1, vocabulary] after one more token, in a buffer that the next call writes over."""
         length = cache.held()
-        if cache.reserve(length + 1) or self._at != (id(cache), length):
+        if cache.reserve(length + 1) or not self._is_at(cache, length):
             self.step.move_to(cache.buffers(), length)
         logits = self.step.run(ids)
         cache.crop_to(length + 1)
-        self._at = (id(cache), length + 1)
+        self._at = (weakref.ref(cache), length + 1)
         return logits
+
+
+def _wanted(kwargs: dict):
+    """How many of the last tokens' logits are asked for; 0 for all. Newer transformers, older ones."""
+    wanted = kwargs.get('logits_to_keep', kwargs.get('num_logits_to_keep'))
+    return 0 if wanted is None else wanted
