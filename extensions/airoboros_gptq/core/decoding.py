@@ -21,7 +21,6 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .decoding_plan import CannotPlan, Plan, make_plan
 from .errors import first_line
-from .gpu import launch
 from .gpu.prefill import prefill
 from .kernels.triton_gptq import TritonKernel
 from .kv_store import GrowingCache
@@ -61,6 +60,8 @@ class Decoding:
     """forward() of one model. Holds its tensors, not the model."""
 
     def __init__(self, model: nn.Module, plan: Plan):
+        from .gpu import launch  # imports Triton
+
         functools.update_wrapper(self, type(model).forward)
         self.__signature__ = inspect.signature(types.MethodType(type(model).forward, model))
         self._model = weakref.ref(model)
