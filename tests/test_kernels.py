@@ -214,7 +214,7 @@ def test_a_kernel_that_cannot_run_says_why(name, spec, words):
 
 def test_an_unknown_kernel_lists_those_there_are():
     with pytest.raises(
-        GPTQError, match='no kernel exllama; choose one of auto, native-cpu, torch-int4, auto-gptq, reference'
+        GPTQError, match='no kernel exllama; choose one of auto, native-cpu, triton, torch-int4, auto-gptq, reference'
     ):
         choose_kernel('exllama', LinearSpec(128, 128, 4, 128, False), CPU)
 

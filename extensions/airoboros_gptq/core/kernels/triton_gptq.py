@@ -47,7 +47,7 @@ class TritonKernel(Kernel):
 
     @classmethod
     def compute_dtype(cls, device: torch.device) -> torch.dtype:
-        return torch.float16 if device.type == 'cuda' else torch.float32
+        return torch.float32 if device.type == 'cpu' else torch.float16
 
     def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
         super().__init__(packed, spec, dtype)
