@@ -95,7 +95,6 @@ def tile_sums(
             word = tl.load(codes + row[:, None, None] * TILE, mask=inside, other=0)
             scale = tl.load(scales + group, mask=inside, other=0)
         dot = tl.zeros([BLOCK, TILES, TILE], tl.float32)
-        ones = tl.zeros([BLOCK], tl.float32)
         low_sum = tl.zeros([BLOCK], tl.float32)
         high_sum = tl.zeros([BLOCK], tl.float32)
         for i in tl.static_range(P // 2):
