@@ -146,7 +146,7 @@ def _join(linears: list[GPTQLinear]) -> Linear:
     first = kernels[0]
     if not all(isinstance(kernel, TritonKernel) for kernel in kernels):
         raise CannotPlan('some of its linears run on another kernel')
-    shapes = {(k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels}
+    shapes = {(k.form, k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels}
     if len(shapes) > 1 or any(k.spec.out_features % COLUMNS for k in kernels[:-1]):
         raise CannotPlan('its linears differ in width, groups or zeros')
     if any((k.order is None) != (first.order is None) for k in kernels) or any(

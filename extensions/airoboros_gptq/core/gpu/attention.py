@@ -9,7 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .step import write_input
+from .early import await_inputs, start_next
+from .sums import write_input
 
 
 @triton.jit
@@ -24,9 +25,10 @@ def _rotated(x, at, angle_cos, angle_sin, DIM: tl.constexpr):
 
 @triton.jit
 def attention_kernel(
-    qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale, reader_words,
+    qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale, reader_size,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
+    EARLY: tl.constexpr,
 ):  # fmt: skip
     """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[place[.]] fp32, place of [HEADS * DIM].
 
@@ -34,6 +36,8 @@ def attention_kernel(
     [KV_HEADS, room, DIM] of each layer lie. angle_cos, angle_sin fp32 [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM],
     peaks fp32 [HEADS, SPLITS, 2] and counters int32 [HEADS], of zeros, are for our own use. WINDOW is 0 for none.
     """
+    start_next(EARLY)
+    await_inputs(EARLY)
     head, split = tl.program_id(0), tl.program_id(1)
     at, room = tl.load(state), tl.load(state + 1)
     first = at * 0
@@ -103,4 +107,4 @@ def attention_kernel(
             target = head * DIM + d
             if HAS_PLACE:
                 target = tl.load(place + target)
-            write_input(y, target, mixed / weight, d >= 0, reader_words, READER)
+            write_input(y, target, mixed / weight, d >= 0, reader_size, READER, READER_BITS)

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from . import attention, step
+from . import attention, early, layout, step
 from .matmul import ONE
 
 log = logging.getLogger('airoboros_gptq')
@@ -20,10 +20,11 @@ _WIDTH = 128  # columns of a program that is no matmul
 _CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
-# By kind of linear: tiles of a program, warps, whether the next words are read ahead. As benchmarks/tune_gpu.py found them.
-_WAYS = {'normed': (4, 2, True), 'gated': (4, 4, False), 'residual': (2, 4, True), 'long residual': (2, 8, False)}
+# By form and kind of linear: tiles of a program, warps, what is read ahead. As benchmarks/tune_gpu.py found them.
+_IN_WORDS = {'normed': (4, 2, 1), 'gated': (4, 4, 0), 'residual': (2, 4, 1), 'long residual': (2, 8, 0)}
+_IN_BLOCKS = {'normed': (1, 8, 4), 'gated': (2, 8, 4), 'residual': (1, 32, 2), 'long residual': (1, 32, 2)}
 
-_LONG = 1024  # words of a column
+_LONG = 8192  # rows
 
 
 class Way(NamedTuple):
@@ -57,6 +58,7 @@ class Step:
         self._token = torch.zeros(1, dtype=torch.int64, device=self._device)
         self._state = torch.zeros(2, dtype=torch.int64, device=self._device)
         self._addresses = torch.zeros(2 * len(plan.layers), dtype=torch.int64, device=self._device)
+        self._early = early.settings(self._device)
         self._buffers: list = []
         widths = [self._way(linear, 'residual').programs for layer in plan.layers for linear in (layer.out, layer.down)]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
@@ -113,7 +115,7 @@ class Step:
         first = plan.layers[0]
         step.embed_kernel[grid](
             self._token, plan.embedding, first.first_norm, _place(first.qkv), self._hidden, self._normed, self._squares, size,
-            first.qkv.kernel.words, HAS_PLACE=first.qkv.place is not None, READER=first.qkv.kernel.bits, WIDTH=_WIDTH,
+            first.qkv.kernel.input_size(), **_reader(first.qkv), WIDTH=_WIDTH, **self._early,
         )  # fmt: skip
         self._blocks = grid[0]
         following = [layer.first_norm for layer in plan.layers[1:]] + [plan.last_norm]
@@ -126,7 +128,7 @@ class Step:
             self._residual_linear(layer.down, self._act, following[i], readers[i])
         step.last_norm_kernel[grid](
             self._normed, self._squares, self._last, self._blocks, size, plan.epsilon,
-            WIDTH=_WIDTH, SQUARES=len(self._squares),
+            WIDTH=_WIDTH, SQUARES=len(self._squares), **self._early,
         )  # fmt: skip
         logits = plan.head(self._last)
         self._state[:1].add_(1)
@@ -138,48 +140,53 @@ class Step:
         step.normed_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
             *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon,
-            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **way.settings,
+            HAS_BIAS=bias is not None, SQUARES=len(self._squares), **way.settings, **self._early,
         )  # fmt: skip
 
     def _attend(self, index: int, reader) -> None:
         plan = self._plan
         attention.attention_kernel[(plan.heads, _SPLITS)](
             self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, _place(reader),
-            self._partial, self._peaks, self._counters, plan.scale, reader.kernel.words,
+            self._partial, self._peaks, self._counters, plan.scale, reader.kernel.input_size(),
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SPLITS=_SPLITS,
-            BLOCK=_ATTENTION_BLOCK,
+            WINDOW=plan.window, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **_reader(reader), **self._early,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
         way = self._way(linear, 'gated')
         step.gated_linear_kernel[(way.programs,)](
             self._normed, self._squares, self._act, _place(reader), *linear.tensors, self._middle, *linear.kernel.sizes(),
-            ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.words,
-            HAS_PLACE=reader.place is not None, READER=reader.kernel.bits, SQUARES=len(self._squares), **way.settings,
+            ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.input_size(),
+            SQUARES=len(self._squares), **_reader(reader), **way.settings, **self._early,
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
         way = self._way(linear, 'residual')
-        bias, place = linear.bias, None if reader is None else reader.place
+        bias = linear.bias
         step.residual_linear_kernel[(way.programs,)](
             x, self._hidden, self._normed, self._squares, self._hidden if bias is None else bias, weight,
-            self._token if place is None else place, *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
-            1 if reader is None else reader.kernel.words,
-            HAS_BIAS=bias is not None, HAS_PLACE=place is not None, READER=0 if reader is None else reader.kernel.bits,
-            **way.settings,
+            self._token if reader is None else _place(reader), *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
+            1 if reader is None else reader.kernel.input_size(),
+            HAS_BIAS=bias is not None, **_reader(reader), **way.settings, **self._early,
         )  # fmt: skip
         self._blocks = way.programs
 
     def _way(self, linear, kind: str) -> Way:
         """How a linear's kernel is launched."""
-        if kind == 'residual' and linear.kernel.words > _LONG:
+        if kind == 'residual' and linear.kernel.spec.in_features > _LONG:
             kind = 'long residual'
-        tiles, warps, ahead = _WAYS[kind]
-        programs = triton.cdiv(len(linear.codes), tiles)
-        return Way(programs, {**linear.kernel.constants(tiles, warps, ahead), 'num_warps': warps})
+        kernel = linear.kernel
+        tiles, warps, ahead = (_IN_WORDS if kernel.form == layout.WORDS else _IN_BLOCKS)[kind]
+        return Way(kernel.programs(tiles, linear.tensors), kernel.constants(tiles, warps, ahead))
 
 
 def _place(linear) -> torch.Tensor:
     """`place` of the linear that reads what is written, or a stand-in that is not looked at."""
     return linear.codes if linear.place is None else linear.place
+
+
+def _reader(linear) -> dict:
+    """How what is written is to lie for the linear that reads it, as gpu.sums.write_input() is told; None is the head."""
+    if linear is None:
+        return {'HAS_PLACE': False, 'READER': layout.WORDS, 'READER_BITS': 0}
+    return {'HAS_PLACE': linear.place is not None, 'READER': linear.kernel.form, 'READER_BITS': linear.kernel.bits}

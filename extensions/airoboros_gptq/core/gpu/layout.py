@@ -1,7 +1,10 @@
-"""How the codes of one linear lie on a GPU: in tiles of columns, so that a program reads one stretch of memory.
+"""How one linear lies on a GPU: its rows sorted by group, in one of two forms, each in tiles of columns, so that a program reads
+one stretch of memory. Columns are filled up to whole tiles with scales of zero.
 
-Rows are sorted by group. A word holds 32 / bits codes of one column, lowest bits first, as the file does; codes of 3 bits
-stand in 4, moved to lie around 8 as those do, and zeros with them. Columns are filled up to whole tiles with scales of zero.
+- 'words', for any width and group: a word holds 32 / bits codes of one column, lowest bits first, as the file does.
+- 'blocks', for 4 bits and groups of 32 and multiples: as tensor cores read them (blocks.py).
+
+Codes of 3 bits stand in 4, moved to lie around 8 as those do, and zeros with them.
 """
 
 from __future__ import annotations
@@ -14,15 +17,19 @@ from ..kernel_rules import stored_bits
 from ..linear_spec import LinearSpec
 from ..quantization import PackedLinear, group_index, unpack, unpack_zeros
 
-TILE = 4  # columns: what a thread reads at once
-COLUMNS = 32  # that columns are filled up to a multiple of: some tiles for a program
+# What kernels are told: words; blocks, code by code; blocks, on tensor cores.
+FORMS = (0, 1, 2)
+WORDS, BLOCKS, TENSOR = FORMS
+TILE = 4  # columns of a tile of words: what a thread reads at once
+COLUMNS = 32  # of a tile of blocks, and what columns are filled up to a multiple of
+BLOCK_ROWS = 32
 
 
 class Layout(NamedTuple):
     """K in_features, T tiles for N out_features, P = 32 / bits codes to a word, G groups.
 
-    codes int32 [T, K / P, TILE], scales fp16 or fp32 [T, G, TILE], zeros uint8 [T, G, TILE] or None where all are the middle,
-    order int32 [K] or None: the input feature that each row belongs to.
+    codes int32, scales fp16 or fp32, zeros uint8 or None where all are the middle: [T, K / P, TILE] and [T, G, TILE] in words;
+    [T, K / 32, 32 lanes, 4] and [T, G, 8, 4] in blocks. order int32 [K] or None: the input feature that each row belongs to.
     """
 
     codes: torch.Tensor
@@ -31,26 +38,36 @@ class Layout(NamedTuple):
     order: torch.Tensor | None
 
 
-def make_layout(packed: PackedLinear, spec: LinearSpec) -> Layout:
-    """The linear of a file, on the device where `packed` lies. K is a multiple of P."""
+def fits_blocks(spec: LinearSpec) -> bool:
+    """Whether a linear can lie in blocks."""
+    return stored_bits(spec.bits) == 4 and spec.group_size % BLOCK_ROWS == 0 and spec.in_features % BLOCK_ROWS == 0
+
+
+def make_layout(packed: PackedLinear, spec: LinearSpec, form: int) -> Layout:
+    """The linear of a file, on the device where `packed` lies. K is a multiple of P, and of BLOCK_ROWS for blocks."""
     bits, device = stored_bits(spec.bits), packed.qweight.device
     moved = 2 ** (bits - 1) - 2 ** (spec.bits - 1)
-    codes, order = packed.qweight, None
+    order = None
     if spec.desc_act:
         order = torch.argsort(group_index(spec, packed.g_idx, device), stable=True)
-    if order is not None or bits != spec.bits:
+    if form == WORDS and order is None and bits == spec.bits:
+        codes = packed.qweight
+    else:
         codes = unpack(packed.qweight, spec.bits)
-        codes = _pack((codes if order is None else codes[order]) + moved, bits)
+        codes = (codes if order is None else codes[order]) + moved
     zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format) + moved
     middle = bool((zeros == 2 ** (bits - 1)).all())
     scales = packed.scales
     halves = scales.half()
     if scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales):
         scales = halves
+    by_group = _tiled if form == WORDS else _of_lanes
+    if form == WORDS and codes is not packed.qweight:
+        codes = _pack(codes, bits)
     return Layout(
-        _tiled(codes),
-        _tiled(scales if scales.dtype == torch.float16 else scales.float()),
-        None if middle else _tiled(zeros.to(torch.uint8)),
+        _tiled(codes) if form == WORDS else _blocked(codes),
+        by_group(scales if scales.dtype == torch.float16 else scales.float()),
+        None if middle else by_group(zeros.to(torch.uint8)),
         None if order is None else order.int(),
     )
 
@@ -64,8 +81,27 @@ def _pack(codes: torch.Tensor, bits: int) -> torch.Tensor:
     return words
 
 
+def _filled_up(matrix: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.pad(matrix, (0, -matrix.shape[1] % COLUMNS))
+
+
 def _tiled(matrix: torch.Tensor) -> torch.Tensor:
-    """[R, N] to [T, R, TILE], filled up with zeros."""
-    rows, columns = matrix.shape
-    matrix = torch.nn.functional.pad(matrix, (0, -columns % COLUMNS))
-    return matrix.view(rows, -1, TILE).transpose(0, 1).contiguous()
+    """[R, N] to [T, R, TILE]."""
+    return _filled_up(matrix).view(len(matrix), -1, TILE).transpose(0, 1).contiguous()
+
+
+def _of_lanes(matrix: torch.Tensor) -> torch.Tensor:
+    """[G, N] to [T, G, 8, 4]: columns g, g + 8, g + 16 and g + 24 side by side."""
+    return _filled_up(matrix).view(len(matrix), -1, 4, 8).permute(1, 0, 3, 2).contiguous()
+
+
+def _blocked(codes: torch.Tensor) -> torch.Tensor:
+    """uint8 [K, N] to int32 [T, K / 32, 32, 4], a word for rows 8 * t to 8 * t + 7 of column g + 8 * i at lane 4 * g + t."""
+    codes = _filled_up(codes)
+    rows, columns = codes.shape
+    steps, tiles = rows // BLOCK_ROWS, columns // COLUMNS
+    codes = codes.view(steps, 4, 8, tiles, 4, 8).permute(2, 3, 0, 5, 1, 4)  # r, tile, step, g, t, i
+    words = torch.zeros(codes.shape[1:], dtype=torch.int32, device=codes.device)
+    for r in range(8):
+        words |= codes[r].int() << (4 * (r // 2) + 16 * (r % 2))
+    return words.view(tiles, steps, 32, 4)

@@ -58,12 +58,11 @@ def factors(position, BITS: tl.constexpr):
 @triton.jit
 def tile_sums(
     x, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILES: tl.constexpr, AHEAD: tl.constexpr,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, BLOCK: tl.constexpr, TILES: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """x times the tiles [TILES] of the weight: fp32 [TILES, TILE].
 
-    x is fp32 [K], at place_of(feature), times factors(). `words` is K / P, EVEN says that BLOCK divides it. BLOCK is the number
+    x is fp32 [K], at place_of(feature), times factors(). `words` is K / P. BLOCK is the number
     of threads: then a thread has one word of each column, the activations of that word, and no layout has to be converted,
     which goes through shared memory and barriers. AHEAD reads the words of the next block while one is worked on.
     """
@@ -88,9 +87,6 @@ def tile_sums(
             next_word = tl.load(codes + following[:, None, None] * TILE, mask=inside_next, other=0)
             next_group = (following // words_per_group)[:, None, None] * TILE
             next_scale = tl.load(scales + next_group, mask=inside_next, other=0)
-        elif EVEN:
-            word = tl.load(codes + row[:, None, None] * TILE)
-            scale = tl.load(scales + group)
         else:
             word = tl.load(codes + row[:, None, None] * TILE, mask=inside, other=0)
             scale = tl.load(scales + group, mask=inside, other=0)
@@ -99,11 +95,8 @@ def tile_sums(
         high_sum = tl.zeros([BLOCK], tl.float32)
         for i in tl.static_range(P // 2):
             low_at = x + 2 * i * words + row
-            if EVEN:
-                low_x, high_x = tl.load(low_at), tl.load(low_at + words)
-            else:
-                low_x = tl.load(low_at, mask=row < words, other=0)
-                high_x = tl.load(low_at + words, mask=row < words, other=0)
+            low_x = tl.load(low_at, mask=row < words, other=0)
+            high_x = tl.load(low_at + words, mask=row < words, other=0)
             low_sum += low_x
             high_sum += high_x
             dot = _plus_word(dot, word, low_x, high_x, one, BITS, i)
@@ -118,31 +111,6 @@ def tile_sums(
         if AHEAD:
             word, scale = next_word, next_scale
     return tl.sum(total, 0)
-
-
-@triton.jit
-def columns_of(tiles, TILES: tl.constexpr):
-    """The columns [TILES, TILE] of tiles [TILES]."""
-    return tiles[:, None] * TILE + tl.arange(0, TILE)[None, :]
-
-
-@triton.jit
-def rows_kernel(
-    x, y, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr, TILES: tl.constexpr,
-    AHEAD: tl.constexpr,
-):  # fmt: skip
-    """x [M, K], each row as tile_sums() takes it, to y [M, N]: a program for each row and TILES tiles. Rows of one tile run side
-    by side and share what they read.
-    """
-    row = tl.program_id(0)
-    tiles = tl.program_id(1) * TILES + tl.arange(0, TILES)
-    sums = tile_sums(
-        x + row * inputs, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
-    )  # fmt: skip
-    column = columns_of(tiles, TILES)
-    tl.store(y + row * outputs + column, sums.to(y.dtype.element_ty), mask=column < outputs)
 
 
 @triton.jit

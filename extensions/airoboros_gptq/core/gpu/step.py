@@ -10,7 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .matmul import TILE, columns_of, factors, place_of, tile_sums
+from .early import await_inputs, start_next
+from .sums import columns_of, linear_sums, write_input
 
 
 @triton.jit
@@ -20,15 +21,9 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 
 
 @triton.jit
-def write_input(y, at, value, inside, words, BITS: tl.constexpr):
-    """y [K]: values at these places of the input of a linear of BITS bits, as its tile_sums() takes them."""
-    tl.store(y + place_of(at, words, BITS), value * factors(at, BITS), mask=inside)
-
-
-@triton.jit
 def _write_hidden(
-    value, at, size, hidden, normed, squares, block, weight, place, reader_words,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr,
+    value, at, size, hidden, normed, squares, block, weight, place, reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
@@ -38,24 +33,32 @@ def _write_hidden(
     if HAS_PLACE:
         target = tl.load(place + at, mask=inside, other=0)
     normal = value * tl.load(weight + at, mask=inside, other=0).to(tl.float32)
-    write_input(normed, target, normal, inside, reader_words, READER)
+    write_input(normed, target, normal, inside, reader_size, READER, READER_BITS)
 
 
 @triton.jit
 def embed_kernel(
-    token, table, weight, place, hidden, normed, squares, size, reader_words,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, WIDTH: tl.constexpr,
+    token, table, weight, place, hidden, normed, squares, size, reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
+    start_next(EARLY)
+    await_inputs(EARLY)
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
-    _write_hidden(value, at, size, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER)
+    _write_hidden(
+        value, at, size, hidden, normed, squares, block, weight, place, reader_size, HAS_PLACE, READER, READER_BITS
+    )
 
 
 @triton.jit
-def last_norm_kernel(normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr):
+def last_norm_kernel(
+    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr
+):
     """y [K] = normed over the root mean square: what the head reads."""
+    start_next(EARLY)
+    await_inputs(EARLY)
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
@@ -65,17 +68,18 @@ def last_norm_kernel(normed, squares, y, count, size, epsilon, WIDTH: tl.constex
 def normed_linear_kernel(
     normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
     HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILES: tl.constexpr, AHEAD: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
-    tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
-    sums = tile_sums(
-        normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+    start_next(EARLY)
+    program = tl.program_id(0)
+    halves = linear_sums(
+        normed, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
+        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
     )  # fmt: skip
-    sums *= _one_over_rms(squares, count, size, epsilon, SQUARES)
-    column = columns_of(tiles, TILES)
+    sums = tl.sum(halves, 0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
+    column = columns_of(program, 1, FORM, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     tl.store(y + column, sums, mask=column < outputs)
@@ -84,48 +88,62 @@ def normed_linear_kernel(
 @triton.jit
 def gated_linear_kernel(
     normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
-    reader_words,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, SQUARES: tl.constexpr,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILES: tl.constexpr, AHEAD: tl.constexpr,
+    reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
-    half = tl.num_programs(0) * (TILES // 2)
-    both = tl.arange(0, TILES)
-    tiles = tl.program_id(0) * (TILES // 2) + both % (TILES // 2) + tl.where(both < TILES // 2, 0, half)
-    sums = tile_sums(
-        normed, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+    start_next(EARLY)
+    program = tl.program_id(0)
+    sums = linear_sums(
+        normed, codes, scales, zeros, program, tl.num_programs(0), words, groups, words_per_group, one,
+        2, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
     )  # fmt: skip
-    gate, up = tl.split(tl.permute(tl.reshape(sums, [2, TILES // 2 * TILE]), (1, 0)))
+    gate, up = tl.split(tl.permute(sums, (1, 0)))
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
     value = gate / (1 + tl.exp(-gate)) * (up * scale)
-    column = tl.program_id(0) * (TILES // 2 * TILE) + tl.arange(0, TILES // 2 * TILE)
+    column = columns_of(program, 2, FORM, TILES)
     inside = column < outputs
     target = column
     if HAS_PLACE:
         target = tl.load(place + column, mask=inside, other=0)
-    write_input(y, target, value, inside, reader_words, READER)
+    write_input(y, target, value, inside, reader_size, READER, READER_BITS)
 
 
 @triton.jit
 def residual_linear_kernel(
     x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
-    reader_words,
-    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, BLOCK: tl.constexpr,
-    TILES: tl.constexpr, AHEAD: tl.constexpr,
+    reader_size,
+    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
-    tiles = tl.program_id(0) * TILES + tl.arange(0, TILES)
-    sums = tile_sums(
-        x, codes, scales, zeros, tiles, words, groups, words_per_group, one,
-        BITS, HAS_ZEROS, EVEN, BLOCK, TILES, AHEAD,
+    start_next(EARLY)
+    program = tl.program_id(0)
+    halves = linear_sums(
+        x, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
+        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
     )  # fmt: skip
-    column = columns_of(tiles, TILES)
+    sums = tl.sum(halves, 0)
+    column = columns_of(program, 1, FORM, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
-    block = tl.program_id(0)
-    _write_hidden(sums, column, outputs, hidden, normed, squares, block, weight, place, reader_words, HAS_PLACE, READER)
+    _write_hidden(
+        sums,
+        column,
+        outputs,
+        hidden,
+        normed,
+        squares,
+        program,
+        weight,
+        place,
+        reader_size,
+        HAS_PLACE,
+        READER,
+        READER_BITS,
+    )

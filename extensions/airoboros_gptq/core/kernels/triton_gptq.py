@@ -1,22 +1,28 @@
 """Triton's kernels, which PyTorch for NVIDIA GPUs brings with it: 2, 3, 4 and 8 bits, any group size, act-order.
 
-How they compute stands in `core/gpu/matmul.py`.
+How they compute stands in `core/gpu/blocks.py` and `core/gpu/matmul.py`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 
 import torch
 
-from ..gpu.layout import make_layout
+from ..errors import first_line
+from ..gpu import layout
 from ..kernel_rules import has_triton, stored_bits, triton_words
 from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
 
+log = logging.getLogger('airoboros_gptq')
+
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
-_TILES, _WARPS = 4, 4
-_DEQUANTISED = 128  # words that a program dequantises
+# Of a program: tiles, warps, and what is read ahead.
+_WAYS = {layout.WORDS: (4, 4, 1), layout.BLOCKS: (1, 8, 4), layout.TENSOR: (1, 8, 4)}
+_DEQUANTISED = 128  # words of a column, or of a block, that a program dequantises
+_forms: dict[torch.device, int] = {}
 
 
 class TritonKernel(Kernel):
@@ -26,12 +32,11 @@ class TritonKernel(Kernel):
 
     @classmethod
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        interpreted = os.environ.get('TRITON_INTERPRET') == '1'  # Triton's way of running kernels as Python, for tests
-        if device.type != 'cuda' and not interpreted:
+        if device.type != 'cuda' and not _is_interpreted():
             return f'it does not run on {device.type}'
         if not has_triton():
             return 'Triton is not installed (pip install triton, or triton-windows on Windows)'
-        if not interpreted and not torch.version.hip and torch.cuda.get_device_capability(device) < (7, 0):
+        if not _is_interpreted() and not torch.version.hip and torch.cuda.get_device_capability(device) < (7, 0):
             return 'the GPU is older than sm70'
         if spec.bits not in (2, 3, 4, 8):
             return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
@@ -49,50 +54,64 @@ class TritonKernel(Kernel):
     def compute_dtype(cls, device: torch.device) -> torch.dtype:
         return torch.float32 if device.type == 'cpu' else torch.float16
 
-    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
+    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype, form: int | None = None):
+        """`form` as layout.py has them; by itself it takes the fastest."""
         super().__init__(packed, spec, dtype)
         self.spec = spec
         self.bits = stored_bits(spec.bits)
-        for name, tensor in make_layout(packed, spec)._asdict().items():
+        if form is None:
+            form = _form_of_blocks(packed.qweight.device) if layout.fits_blocks(spec) else layout.WORDS
+        self.form = form
+        for name, tensor in layout.make_layout(packed, spec, form)._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
         factors = torch.tensor([4.0**self.bits, 2.0**self.bits] * (16 // self.bits), device=self.codes.device)
         self.register_buffer('factors', factors, persistent=False)  # as gpu.matmul.factors() says
-        per_word = 32 // self.bits
-        self.words = triton_words(spec)
-        self.words_per_group = spec.group_size // per_word
-
-    @property
-    def groups(self) -> int:
-        return self.scales.shape[1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.order is not None:
             x = x.index_select(1, self.order)
         if len(x) > FEW:
             return torch.nn.functional.linear(x, self.dequantise(x.dtype))
-        from ..gpu.matmul import ONE, rows_kernel
+        from ..gpu.matmul import ONE
+        from ..gpu.sums import rows_kernel
 
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
-        scaled = (x.view(len(x), self.words, -1) * self.factors).transpose(1, 2).contiguous()
-        rows_kernel[(len(x), -(-len(self.codes) // _TILES))](
-            scaled, y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
-            **self.constants(_TILES, _WARPS, True), num_warps=_WARPS,
+        tiles, warps, ahead = _WAYS[self.form]
+        rows_kernel[(len(x), self.programs(tiles))](
+            self._as_input(x), y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+            EARLY=False, **self.constants(tiles, warps, ahead),
         )  # fmt: skip
         return y
+
+    def _as_input(self, x: torch.Tensor) -> torch.Tensor:
+        """x [M, K] as gpu.sums.linear_sums() reads its rows: fp32 [M, K], or two bf16 in each."""
+        if self.form == layout.WORDS:
+            return (x.view(len(x), self.sizes()[0], -1) * self.factors).transpose(1, 2).contiguous()
+        high = x.bfloat16()
+        low = (x.float() - high.float()).bfloat16()
+        return torch.cat([high, low], dim=1).view(torch.float32)
 
     def dequantise(self, dtype: torch.dtype, tensors: tuple | None = None, outputs: int | None = None) -> torch.Tensor:
         """The weight [N, K] in `dtype`, features of the input in the order of `order`; of `tensors` with `outputs` columns, where
         several linears lie side by side.
         """
+        from ..gpu.blocks import dequantise_blocks_kernel
         from ..gpu.matmul import dequantise_kernel
 
         outputs = outputs or self.spec.out_features
         codes, *others = tensors or self.tensors()
         weight = torch.empty(outputs, self.spec.in_features, dtype=dtype, device=codes.device)
-        dequantise_kernel[(-(-self.words // _DEQUANTISED), len(codes))](
-            weight, codes, *others, outputs, *self.sizes(),
-            BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, num_warps=_WARPS,
-        )  # fmt: skip
+        common = (weight, codes, *others, outputs, *self.sizes())
+        words = self.sizes()[0]
+        if self.form == layout.WORDS:
+            dequantise_kernel[(-(-words // _DEQUANTISED), len(codes))](
+                *common, BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, num_warps=4
+            )
+        else:
+            steps = 4
+            dequantise_blocks_kernel[(-(-words // steps), len(codes))](
+                *common, HAS_ZEROS=self.zeros is not None, STEPS=steps, num_warps=4
+            )
         return weight
 
     def tensors(self) -> tuple:
@@ -100,16 +119,71 @@ class TritonKernel(Kernel):
         return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
 
     def sizes(self) -> tuple[int, int, int]:
-        return self.words, self.groups, self.words_per_group
+        """Words of a column, or blocks; groups; words or blocks of a group."""
+        rows = 32 // self.bits if self.form == layout.WORDS else layout.BLOCK_ROWS
+        return self.spec.in_features // rows, self.scales.shape[1], self.spec.group_size // rows
 
-    def constants(self, tiles: int, warps: int, ahead: bool) -> dict:
-        """Compile-time settings of gpu.matmul.tile_sums()."""
-        block = 32 * warps
+    def input_size(self) -> int:
+        """What gpu.sums.write_input() must know besides form and bits."""
+        return self.sizes()[0] if self.form == layout.WORDS else self.spec.in_features
+
+    def programs(self, tiles: int, tensors: tuple | None = None) -> int:
+        """Programs of a launch, of `tensors` where several linears lie side by side."""
+        return -(-len((tensors or self.tensors())[0]) // tiles)
+
+    def constants(self, tiles: int, warps: int, ahead: int) -> dict:
+        """Compile-time settings of gpu.sums.linear_sums(), for programs of so many tiles."""
+        if self.form != layout.WORDS:
+            steps, _, per_group = self.sizes()
+            while per_group % ahead or steps % ahead:
+                ahead //= 2
         return {
+            'FORM': self.form,
             'BITS': self.bits,
             'HAS_ZEROS': self.zeros is not None,
-            'EVEN': self.words % block == 0,
-            'BLOCK': block,
+            'WARPS': warps,
             'TILES': tiles,
             'AHEAD': ahead,
+            'num_warps': warps,
         }
+
+
+def _is_interpreted() -> bool:
+    return os.environ.get('TRITON_INTERPRET') == '1'  # Triton's way of running kernels as Python, for tests
+
+
+def _form_of_blocks(device: torch.device) -> int:
+    """On a GPU, how blocks are best computed, looked up once: their code for tensor cores stands or falls with how Triton lays
+    out its threads, so it is tried first.
+    """
+    if device.type != 'cuda':
+        return layout.BLOCKS
+    if device not in _forms:
+        _forms[device] = layout.WORDS
+        if not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0):
+            try:
+                works, why = _deviation_on_tensor_cores(device) < 1e-3, 'its sums are wrong'
+            except Exception as e:
+                works, why = False, first_line(e)
+            if works:
+                _forms[device] = layout.TENSOR
+            else:
+                log.warning('4-bit linears run without tensor cores, slower: this Triton does not suit them (%s)', why)
+    return _forms[device]
+
+
+def _deviation_on_tensor_cores(device: torch.device) -> float:
+    """Of a small random linear from its dequantised copy."""
+    with torch.random.fork_rng([device]), torch.no_grad():
+        torch.manual_seed(0)
+        spec = LinearSpec(256, 64, 4, 128, False)
+        packed = PackedLinear(
+            torch.randint(-(2**31), 2**31, (32, 64), device=device).int(),
+            torch.randint(0, 2**31, (2, 8), device=device).int(),
+            torch.rand(2, 64, device=device).half(),
+            None,
+        )
+        kernel = TritonKernel(packed, spec, torch.float32, layout.TENSOR)
+        x = torch.randn(1, 256, device=device)
+        right = torch.nn.functional.linear(x, kernel.dequantise(torch.float32))
+        return float((kernel(x) - right).norm() / right.norm())
