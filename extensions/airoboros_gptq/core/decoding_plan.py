@@ -30,20 +30,33 @@ class Linear:
     bias: torch.Tensor | None  # fp32
     place: torch.Tensor | None  # int32 [K]: where each input feature is to stand in the input
     outputs: int
+    rows: torch.Tensor | None = None  # int32 [N]: where many() puts each output; where it is, if None
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """codes, scales, zeros, as the kernels take them."""
         return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
 
+    @property
+    def order(self) -> torch.Tensor | None:
+        """int32 [K]: the input feature that each row belongs to."""
+        return self.kernel.order
+
     def many(self, x: torch.Tensor) -> torch.Tensor:
-        """x [..., K] to [..., N of all], through a dequantised copy."""
-        kernel = self.kernel
-        if kernel.order is not None:
-            x = x.index_select(-1, kernel.order)
+        """x [n, K], features in `order`, to [n, N of all], through a dequantised copy."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        weight = kernel.dequantise(x.dtype, self.tensors, self.outputs)
-        return torch.nn.functional.linear(x, weight, bias)
+        if bias is not None and self.rows is not None:
+            bias = torch.empty_like(bias).index_copy_(0, self.rows.long(), bias)
+        return torch.nn.functional.linear(x, self._weight(x.dtype), bias)
+
+    def add_many(self, hidden: torch.Tensor, x: torch.Tensor) -> None:
+        """hidden [n, N] += many(x)."""
+        hidden.addmm_(x, self._weight(x.dtype).t())
+        if self.bias is not None:
+            hidden += self.bias.to(x.dtype)
+
+    def _weight(self, dtype: torch.dtype) -> torch.Tensor:
+        return self.kernel.dequantise(dtype, self.tensors, self.outputs, self.rows)
 
 
 @dataclass
@@ -131,13 +144,16 @@ def make_plan(model: nn.Module) -> Plan:
 
 def _layer(layer: nn.Module) -> Layer:
     attention, mlp = layer.self_attn, layer.mlp
+    gate_up, down = _join([mlp.gate_proj, mlp.up_proj]), _join([mlp.down_proj])
+    if down.place is not None:  # in a prompt their outputs come in the order in which they are read
+        gate_up.rows = torch.cat([down.place, down.place + len(down.place)])
     return Layer(
         layer.input_layernorm.weight,
         _join([attention.q_proj, attention.k_proj, attention.v_proj]),
         _join([attention.o_proj]),
         layer.post_attention_layernorm.weight,
-        _join([mlp.gate_proj, mlp.up_proj]),
-        _join([mlp.down_proj]),
+        gate_up,
+        down,
     )
 
 

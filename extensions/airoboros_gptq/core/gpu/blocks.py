@@ -179,9 +179,10 @@ def _plus(one, other, word, x, step, g, t, steps, zero, TENSOR: tl.constexpr):
 
 @triton.jit
 def dequantise_blocks_kernel(
-    weight, codes, scales, zeros, outputs, steps, groups, steps_per_group, HAS_ZEROS: tl.constexpr, STEPS: tl.constexpr,
+    weight, codes, scales, zeros, rows, outputs, steps, groups, steps_per_group,
+    HAS_ZEROS: tl.constexpr, HAS_ROWS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
-    """weight [N, K], rows of the linear in the order of the codes: a program for STEPS blocks of a tile."""
+    """weight [N, K] as gpu.matmul.dequantise_kernel() writes it: a program for STEPS blocks of a tile."""
     tile = tl.program_id(1)
     n = tl.arange(0, STEPS * _WORDS)
     step = tl.program_id(0) * STEPS + n // _WORDS
@@ -196,6 +197,8 @@ def dequantise_blocks_kernel(
     r = tl.arange(0, 8)
     code = ((word[:, None] >> (4 * (r // 2) + 16 * (r % 2))[None, :]) & 15) - zero[:, None]
     value = code.to(tl.float32) * scale[:, None]
-    column = (tile * 32 + n % _WORDS // 16 + n % 4 * 8).to(tl.int64)
-    place = (column * steps * 32 + step * 32 + n // 4 % 4 * 8)[:, None] + r[None, :]
-    tl.store(weight + place, value.to(weight.dtype.element_ty), mask=(inside & (column < outputs))[:, None])
+    column = tile * 32 + n % _WORDS // 16 + n % 4 * 8
+    inside &= column < outputs
+    target = tl.load(rows + column, mask=inside, other=0) if HAS_ROWS else column
+    place = (target.to(tl.int64) * steps * 32 + step * 32 + n // 4 % 4 * 8)[:, None] + r[None, :]
+    tl.store(weight + place, value.to(weight.dtype.element_ty), mask=inside[:, None])

@@ -115,10 +115,12 @@ def tile_sums(
 
 @triton.jit
 def dequantise_kernel(
-    weight, codes, scales, zeros, outputs, words, groups, words_per_group,
-    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, BLOCK: tl.constexpr,
+    weight, codes, scales, zeros, rows, outputs, words, groups, words_per_group,
+    BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, HAS_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """weight [N, K], rows of the linear in the order of the codes: a program for BLOCK words of a tile."""
+    """weight [N, K], input features in the order of the codes: a program for BLOCK words of a tile. Column n of the linear is row
+    rows[n] of it.
+    """
     P: tl.constexpr = 32 // BITS
     block, tile = tl.program_id(0), tl.program_id(1)
     row = block * BLOCK + tl.arange(0, BLOCK)
@@ -134,7 +136,8 @@ def dequantise_kernel(
     code = tl.arange(0, P)
     whole = (word[:, :, None] >> (BITS * code)[None, None, :]) & ((1 << BITS) - 1)
     value = scale[:, :, None] * (whole.to(tl.float32) - zero[:, :, None])
-    column = (tile * TILE + columns).to(tl.int64)
-    place = column[None, :, None] * (words * P) + (row * P)[:, None, None] + code[None, None, :]
+    column = tile * TILE + columns
+    target = tl.load(rows + column, mask=column < outputs, other=0) if HAS_ROWS else column
+    place = target.to(tl.int64)[None, :, None] * (words * P) + (row * P)[:, None, None] + code[None, None, :]
     written = (row < words)[:, None, None] & (column < outputs)[None, :, None]
     tl.store(weight + place, value.to(weight.dtype.element_ty), mask=written)

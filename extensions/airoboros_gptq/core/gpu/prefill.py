@@ -1,7 +1,7 @@
-"""Many tokens at once through the model of a plan (decoding_plan.py): few, large operations of PyTorch on joint linears.
+"""Many tokens at once through the model of a plan (decoding_plan.py): PyTorch's matmuls on joint linears, and between them one
+kernel where transformers has several operations (rows.py).
 
-Source of the formulas: transformers' `models/llama/modeling_llama.py`; what differs is that q, k and v, and gate and up, are
-one matmul each, and that no module stands between the operations.
+Source of the formulas: transformers' `models/llama/modeling_llama.py`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention.bias import causal_lower_right
 
+from . import rows
+
 
 def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
     """Hidden states [1, n, K] of ids [1, n], normed for the head, on a cache that holds `length` tokens and takes n more."""
     count = ids.shape[1]
-    hidden = F.embedding(ids, plan.embedding)
-    cosine, sine = (t[length : length + count, None].to(hidden.dtype) for t in (plan.cosine, plan.sine))
-    rotated = plan.heads + plan.kv_heads
+    hidden = F.embedding(ids[0], plan.embedding)
     for i, layer in enumerate(plan.layers):
-        normed = _norm(hidden, layer.first_norm, plan.epsilon)
-        qkv = layer.qkv.many(normed).view(count, rotated + plan.kv_heads, plan.head_dim)
-        turned = _rotate(qkv[:, :rotated], cosine, sine)
-        queries, keys, values = (
-            part.transpose(0, 1)[None] for part in (turned[:, : plan.heads], turned[:, plan.heads :], qkv[:, rotated:])
-        )
-        keys, values = cache.update(keys, values, i)
+        qkv = layer.qkv.many(rows.norm(hidden, layer.first_norm, plan.epsilon, layer.qkv.order))
+        qkv = qkv.view(count, plan.heads + 2 * plan.kv_heads, plan.head_dim)
+        queries, keys = rows.rotate(qkv, plan.cosine, plan.sine, length, plan.heads, plan.kv_heads)
+        values = qkv[:, plan.heads + plan.kv_heads :].transpose(0, 1)
+        keys, values = cache.update(keys[None], values[None], i)
         mixed = F.scaled_dot_product_attention(
-            queries,
+            queries.transpose(0, 1)[None],
             keys,
             values,
             attn_mask=causal_lower_right(count, length + count) if length else None,
@@ -34,20 +32,8 @@ def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
             scale=plan.scale,
             enable_gqa=plan.heads != plan.kv_heads,
         )
-        hidden = hidden + layer.out.many(mixed[0].transpose(0, 1).reshape(1, count, -1))
-        gate, up = layer.gate_up.many(_norm(hidden, layer.second_norm, plan.epsilon)).chunk(2, dim=-1)
-        hidden = hidden + layer.down.many(F.silu(gate).mul_(up))
-    return _norm(hidden, plan.last_norm, plan.epsilon)
-
-
-def _norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-    return F.rms_norm(x, weight.shape, weight, epsilon)
-
-
-def _rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """x [n, heads, dim], cosine and sine [n, 1, dim]."""
-    half = x.shape[-1] // 2
-    turned = x * cosine
-    turned[..., :half].addcmul_(x[..., half:], sine[..., :half], value=-1)
-    turned[..., half:].addcmul_(x[..., :half], sine[..., half:])
-    return turned
+        mixed = mixed[0].transpose(0, 1).reshape(count, -1)
+        layer.out.add_many(hidden, rows.in_order(mixed, layer.out.order))
+        normed = rows.norm(hidden, layer.second_norm, plan.epsilon, layer.gate_up.order)
+        layer.down.add_many(hidden, rows.gate(layer.gate_up.many(normed)))
+    return rows.norm(hidden, plan.last_norm, plan.epsilon, None)[None]

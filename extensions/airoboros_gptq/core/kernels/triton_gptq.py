@@ -21,7 +21,7 @@ log = logging.getLogger('airoboros_gptq')
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
 # Of a program: tiles, warps, and what is read ahead.
 _WAYS = {layout.WORDS: (4, 4, 1), layout.BLOCKS: (1, 8, 4), layout.TENSOR: (1, 8, 4)}
-_DEQUANTISED = 128  # words of a column, or of a block, that a program dequantises
+_DEQUANTISED = 128  # words of a column, or rows of blocks, that a program dequantises
 _forms: dict[torch.device, int] = {}
 
 
@@ -91,9 +91,15 @@ class TritonKernel(Kernel):
         low = (x.float() - high.float()).bfloat16()
         return torch.cat([high, low], dim=1).view(torch.float32)
 
-    def dequantise(self, dtype: torch.dtype, tensors: tuple | None = None, outputs: int | None = None) -> torch.Tensor:
+    def dequantise(
+        self,
+        dtype: torch.dtype,
+        tensors: tuple | None = None,
+        outputs: int | None = None,
+        rows: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The weight [N, K] in `dtype`, features of the input in the order of `order`; of `tensors` with `outputs` columns, where
-        several linears lie side by side.
+        several linears lie side by side. `rows` int32 [N] says where each column's row is to stand.
         """
         from ..gpu.blocks import dequantise_blocks_kernel
         from ..gpu.matmul import dequantise_kernel
@@ -101,17 +107,16 @@ class TritonKernel(Kernel):
         outputs = outputs or self.spec.out_features
         codes, *others = tensors or self.tensors()
         weight = torch.empty(outputs, self.spec.in_features, dtype=dtype, device=codes.device)
-        common = (weight, codes, *others, outputs, *self.sizes())
+        common = (weight, codes, *others, codes if rows is None else rows, outputs, *self.sizes())
+        flags = {'HAS_ZEROS': self.zeros is not None, 'HAS_ROWS': rows is not None}
         words = self.sizes()[0]
         if self.form == layout.WORDS:
             dequantise_kernel[(-(-words // _DEQUANTISED), len(codes))](
-                *common, BITS=self.bits, HAS_ZEROS=self.zeros is not None, BLOCK=_DEQUANTISED, num_warps=4
+                *common, BITS=self.bits, BLOCK=_DEQUANTISED, **flags
             )
         else:
-            steps = 4
-            dequantise_blocks_kernel[(-(-words // steps), len(codes))](
-                *common, HAS_ZEROS=self.zeros is not None, STEPS=steps, num_warps=4
-            )
+            steps = _DEQUANTISED // layout.BLOCK_ROWS
+            dequantise_blocks_kernel[(-(-words // steps), len(codes))](*common, STEPS=steps, **flags)
         return weight
 
     def tensors(self) -> tuple:

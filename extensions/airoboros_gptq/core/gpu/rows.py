@@ -1,0 +1,114 @@
+"""What lies between the matmuls of a prompt, a pass over memory each, rows put into the order of the linear that reads them.
+
+`order` int32 [K] is what Layout.order is; HAS_ORDER is False where the order is the model's own. Sums are fp32.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+_WIDTH = 1024  # elements of a program
+
+
+@triton.jit
+def _norm_kernel(x, weight, order, y, size, epsilon, HAS_ORDER: tl.constexpr, WIDTH: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * size
+    at = tl.arange(0, WIDTH)
+    inside = at < size
+    value = tl.load(x + row + at, mask=inside, other=0).to(tl.float32)
+    scale = 1 / tl.sqrt(tl.sum(value * value, 0) / size + epsilon)
+    place = at
+    if HAS_ORDER:
+        place = tl.load(order + at, mask=inside, other=0)
+        value = tl.load(x + row + place, mask=inside, other=0).to(tl.float32)
+    value *= scale * tl.load(weight + place, mask=inside, other=0).to(tl.float32)
+    tl.store(y + row + at, value.to(y.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _gate_kernel(x, y, size, WIDTH: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * size
+    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
+    inside = at < size
+    source = x + 2 * row + at
+    gate = tl.load(source, mask=inside, other=0).to(tl.float32)
+    up = tl.load(source + size, mask=inside, other=0).to(tl.float32)
+    tl.store(y + row + at, (gate / (1 + tl.exp(-gate)) * up).to(y.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _order_kernel(x, order, y, size, WIDTH: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * size
+    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
+    inside = at < size
+    place = tl.load(order + at, mask=inside, other=0)
+    tl.store(y + row + at, tl.load(x + row + place, mask=inside, other=0), mask=inside)
+
+
+@triton.jit
+def _rotate_kernel(
+    qkv, cosine, sine, queries, keys, count, first,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, TOKENS: tl.constexpr,
+):  # fmt: skip
+    head = tl.program_id(1)
+    t = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    d = tl.arange(0, DIM)
+    HALF: tl.constexpr = DIM // 2
+    inside = (t < count)[:, None]
+    other = tl.where(d < HALF, d + HALF, d - HALF)
+    sign = tl.where(d < HALF, -1.0, 1.0)
+    row = qkv + (t.to(tl.int64) * (HEADS + 2 * KV_HEADS) + head)[:, None] * DIM
+    angle = (first + t)[:, None] * DIM + d[None, :]
+    value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
+    turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
+    value = value * tl.load(cosine + angle, mask=inside, other=0) + turned * tl.load(sine + angle, mask=inside, other=0)
+    value = value.to(queries.dtype.element_ty)
+    if head < HEADS:
+        tl.store(queries + (t.to(tl.int64) * HEADS + head)[:, None] * DIM + d[None, :], value, mask=inside)
+    else:
+        tl.store(keys + ((head - HEADS).to(tl.int64) * count + t)[:, None] * DIM + d[None, :], value, mask=inside)
+
+
+def norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, order: torch.Tensor | None) -> torch.Tensor:
+    """RMSNorm of the rows of x [n, K], in `order`."""
+    y = torch.empty_like(x)
+    size = x.shape[1]
+    width = triton.next_power_of_2(size)
+    _norm_kernel[(len(x),)](
+        x, weight, x if order is None else order, y, size, epsilon, HAS_ORDER=order is not None, WIDTH=width,
+        num_warps=max(4, min(16, width // 512)),
+    )  # fmt: skip
+    return y
+
+
+def gate(x: torch.Tensor) -> torch.Tensor:
+    """x [n, 2 K], gate and up side by side, to silu(gate) * up [n, K]."""
+    y = torch.empty(len(x), x.shape[1] // 2, dtype=x.dtype, device=x.device)
+    size = y.shape[1]
+    _gate_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, WIDTH=_WIDTH)
+    return y
+
+
+def in_order(x: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """The columns of x [n, K] in `order`."""
+    if order is None:
+        return x
+    y = torch.empty_like(x)
+    _order_kernel[(len(x), triton.cdiv(x.shape[1], _WIDTH))](x, order, y, x.shape[1], WIDTH=_WIDTH)
+    return y
+
+
+def rotate(qkv: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, first: int, heads: int, kv_heads: int):
+    """qkv [n, heads + 2 kv_heads, dim], tokens from the position `first` on, to queries [n, heads, dim] and keys
+    [kv_heads, n, dim] with their rotary embedding; cosine and sine are fp32 [positions, dim].
+    """
+    count, _, dim = qkv.shape
+    queries = torch.empty(count, heads, dim, dtype=qkv.dtype, device=qkv.device)
+    keys = torch.empty(kv_heads, count, dim, dtype=qkv.dtype, device=qkv.device)
+    tokens = 32
+    _rotate_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
+        qkv, cosine, sine, queries, keys, count, first, HEADS=heads, KV_HEADS=kv_heads, DIM=dim, TOKENS=tokens
+    )
+    return queries, keys
