@@ -88,6 +88,34 @@ class Rival:
         return answer
 
 
+class TokenByToken:
+    """prefill() and decode() of an engine that takes token ids and gives logits.
+
+    It has `ids` [1, n] of a prompt; start() empties its cache, forward(ids) goes on in it, cut(length) shortens it, now() waits
+    for the device and tells seconds.
+    """
+
+    held = 0
+
+    def prefill(self, count: int) -> float:
+        self.start()
+        self.held = count
+        begun = self.now()
+        self.forward(self.ids[:, :count])
+        return self.now() - begun
+
+    def decode(self, context: int, count: int) -> float:
+        if self.held != context:
+            self.prefill(context)
+        token = self.ids[:, context - 1 : context]
+        begun = self.now()
+        for _ in range(count):
+            token = self.forward(token)[:, -1:].argmax(-1).to(self.ids.device)
+        seconds = self.now() - begun
+        self.cut(context)
+        return seconds
+
+
 def serve(make) -> None:
     """The worker's side: `make(folder, device, threads)` gives an engine with prefill, decode and about."""
     answers = os.fdopen(os.dup(1), 'w')

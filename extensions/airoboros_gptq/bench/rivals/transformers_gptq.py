@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..clock import now
-from . import serve
+from . import TokenByToken, serve
 
 
-class TransformersGPTQ:
+class TransformersGPTQ(TokenByToken):
     """A folder as transformers wants it: quantization_config in config.json, and the usual file name."""
 
     def __init__(self, folder: Path, device: str, threads: int):
@@ -30,31 +30,21 @@ class TransformersGPTQ:
             (as_wanted / 'model.safetensors').symlink_to(weights.resolve())
             self._model = AutoModelForCausalLM.from_pretrained(as_wanted, device_map=device).eval()
         generator = torch.Generator().manual_seed(2023)
-        self._ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
-        self._held, self._cache = 0, None
+        self.ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
+        self._cache = None
         self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
 
-    def prefill(self, count: int) -> float:
-        with self._torch.inference_mode():
-            self._cache, self._held = self._new_cache(), count
-            start = self._now()
-            self._model(self._ids[:, :count], past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-            return self._now() - start
+    def start(self):
+        self._cache = self._new_cache()
 
-    def decode(self, context: int, count: int) -> float:
-        if self._held != context:
-            self.prefill(context)
-        with self._torch.inference_mode():
-            token = self._ids[:, context - 1 : context]
-            start = self._now()
-            for _ in range(count):
-                logits = self._model(token, past_key_values=self._cache, use_cache=True).logits
-                token = logits[:, -1:].argmax(-1)
-            seconds = self._now() - start
-        self._cache.crop(-count)
-        return seconds
+    def cut(self, length):
+        self._cache.crop(length - self._cache.get_seq_length())
 
-    def _now(self) -> float:
+    def forward(self, ids):
+        with self._torch.inference_mode():
+            return self._model(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits
+
+    def now(self):
         if self._device.startswith('cuda'):
             self._torch.cuda.synchronize(self._device)
         return now()

@@ -15,14 +15,14 @@ from .matmul import ONE
 
 log = logging.getLogger('airoboros_gptq')
 
-_SPLITS, _ATTENTION_BLOCK = 32, 32
+SPLITS, ATTENTION_BLOCK = 32, 32
 _WIDTH = 128  # columns of a program that is no matmul
 _CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
 # By form and kind of linear: tiles of a program, warps, what is read ahead. As benchmarks/tune_gpu.py found them.
-_IN_WORDS = {'normed': (4, 2, 1), 'gated': (4, 4, 0), 'residual': (2, 4, 1), 'long residual': (2, 8, 0)}
-_IN_BLOCKS = {'normed': (1, 8, 4), 'gated': (2, 8, 4), 'residual': (1, 32, 2), 'long residual': (1, 32, 2)}
+IN_WORDS = {'normed': (4, 2, 1), 'gated': (4, 4, 0), 'residual': (2, 4, 1), 'long residual': (2, 8, 0)}
+IN_BLOCKS = {'normed': (1, 8, 4), 'gated': (2, 8, 4), 'residual': (1, 32, 2), 'long residual': (1, 32, 2)}
 
 _LONG = 8192  # rows
 
@@ -51,8 +51,8 @@ class Step:
         self._hidden = floats(self._size)
         self._normed, self._mixed, self._act = (floats(n) for n in (self._size, wide, self._middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
-        self._partial = floats(plan.heads, _SPLITS, plan.head_dim)
-        self._peaks = floats(plan.heads, _SPLITS, 2)
+        self._partial = floats(plan.heads, SPLITS, plan.head_dim)
+        self._peaks = floats(plan.heads, SPLITS, 2)
         self._counters = torch.zeros(plan.heads, dtype=torch.int32, device=self._device)
         self._last = torch.zeros(1, 1, self._size, dtype=dtype, device=self._device)
         self._token = torch.zeros(1, dtype=torch.int64, device=self._device)
@@ -145,11 +145,11 @@ class Step:
 
     def _attend(self, index: int, reader) -> None:
         plan = self._plan
-        attention.attention_kernel[(plan.heads, _SPLITS)](
+        attention.attention_kernel[(plan.heads, SPLITS)](
             self._qkv, plan.cosine, plan.sine, self._state, self._addresses, index, self._mixed, _place(reader),
             self._partial, self._peaks, self._counters, plan.scale, reader.kernel.input_size(),
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, SPLITS=_SPLITS, BLOCK=_ATTENTION_BLOCK, **_reader(reader), **self._early,
+            WINDOW=plan.window, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._early,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
@@ -176,7 +176,7 @@ class Step:
         if kind == 'residual' and linear.kernel.spec.in_features > _LONG:
             kind = 'long residual'
         kernel = linear.kernel
-        tiles, warps, ahead = (_IN_WORDS if kernel.form == layout.WORDS else _IN_BLOCKS)[kind]
+        tiles, warps, ahead = (IN_WORDS if kernel.form == layout.WORDS else IN_BLOCKS)[kind]
         return Way(kernel.programs(tiles, linear.tensors), kernel.constants(tiles, warps, ahead))
 
 
