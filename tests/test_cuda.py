@@ -107,6 +107,31 @@ def test_triton_agrees_with_the_reference(bits, act_order, dtype, rows):
     assert ((got - expected).norm() / expected.norm()).item() < (2e-3 if dtype == torch.float16 else 1e-2)
 
 
+@pytest.mark.parametrize(
+    ('k', 'n', 'group_size'), [(256, 32, 32), (1376, 96, 32), (1024, 64, 1024), (11008, 4096, 128), (1056, 64, 96)]
+)
+@pytest.mark.parametrize('form', [0, 1, 2])  # as gpu/layout.py has them
+def test_each_form_of_a_weight_agrees_with_the_reference(k, n, group_size, form):
+    from airoboros_gptq.core.kernels.triton_gptq import TritonKernel
+    from airoboros_gptq.core.quantization import dequantize
+
+    linear, spec = packed(k, n, group_size, False, torch.device('cuda'))
+    x = torch.randn(1, k, device='cuda')
+    expected = x.double() @ dequantize(linear, spec).double()
+    got = TritonKernel(linear, spec, torch.float32, form)(x).double()
+    assert ((got - expected).norm() / expected.norm()).item() < 1e-5
+
+
+def test_tensor_cores_that_give_wrong_sums_are_not_used(monkeypatch, caplog):
+    from airoboros_gptq.core.kernels import triton_gptq
+
+    monkeypatch.setattr(triton_gptq, '_forms', {})
+    monkeypatch.setattr(triton_gptq, '_deviation_on_tensor_cores', lambda device: 0.5)
+    linear, spec = packed(256, 64, 64, False, torch.device('cuda'))
+    assert triton_gptq.TritonKernel(linear, spec, torch.float16).form == 0
+    assert any('without tensor cores' in line for line in caplog.messages)
+
+
 @pytest.mark.parametrize('order', ['no-act-order', 'act.order'])
 def test_the_graph_gives_the_logits_of_the_layers(order):
     """Through a cache that grows, one that is cut back, and another conversation's."""

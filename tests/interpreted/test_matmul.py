@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from airoboros_gptq.core.gpu import layout
 from airoboros_gptq.core.kernels import choose_kernel
 from airoboros_gptq.core.kernels.triton_gptq import FEW, TritonKernel
 from airoboros_gptq.core.linear_spec import LinearSpec
@@ -13,6 +14,14 @@ from test_kernels import deviation, random_packed, rows
 CPU = torch.device('cpu')
 TOLERANCE = {2: 1e-5, 3: 2e-5, 4: 2e-5, 8: 3e-4}
 DTYPES = {torch.float32: 0, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+
+
+@pytest.fixture(params=['blocks', 'words'])
+def form_of_four_bits(request, monkeypatch):
+    """Either layout of 4-bit codes; others lie in words anyway."""
+    if request.param == 'words':
+        monkeypatch.setattr(layout, 'fits_blocks', lambda spec: False)
+    return request.param
 
 
 @pytest.mark.parametrize('bits', [2, 3, 4, 8])
@@ -34,11 +43,12 @@ def test_widths_orders_and_zeros(bits, desc_act, sym, form):
         (1376, 64, 32),  # rows that fill no block up
         (2048, 8, 128),
         (1000, 32, 128),  # a last group that is shorter
+        (1056, 32, 128),  # also in blocks
         (4096, 32, 16),
     ],
 )
 @pytest.mark.parametrize('dtype', list(DTYPES))
-def test_shapes_and_dtypes(k, n, group_size, dtype):
+def test_shapes_and_dtypes(k, n, group_size, dtype, form_of_four_bits):
     spec = LinearSpec(k, n, 4, group_size, False)
     packed = random_packed(LinearSpec(k, -(-n // 32) * 32, 4, group_size, False), seed=random.randrange(10**6))
     packed = type(packed)(
@@ -57,16 +67,18 @@ def test_fp32_scales_that_fp16_cannot_hold_stay():
     assert deviation('triton', spec, packed, rows(spec, 2)) < TOLERANCE[4]
 
 
-def test_the_dequantised_weight_is_the_references():
+@pytest.mark.parametrize('moved', [False, True])
+def test_the_dequantised_weight_is_the_references(moved, form_of_four_bits):
     spec = LinearSpec(256, 64, 4, 32, True)
     packed = random_packed(spec, sym=False)
     kernel = TritonKernel(packed, spec, torch.float32)
+    rows = torch.randperm(64) if moved else torch.arange(64)
     found = torch.empty(64, 256)
-    found[:, kernel.order.long()] = kernel.dequantise(torch.float32)
+    found[:, kernel.order.long()] = kernel.dequantise(torch.float32, rows=rows.int())[rows]
     assert torch.allclose(found.t(), dequantize(packed, spec), rtol=1e-6, atol=1e-7)
 
 
-def test_a_row_does_not_depend_on_those_beside_it():
+def test_a_row_does_not_depend_on_those_beside_it(form_of_four_bits):
     spec = LinearSpec(512, 64, 4, 128, False)
     kernel = TritonKernel(random_packed(spec), spec, torch.float32)
     x = rows(spec, 4)
