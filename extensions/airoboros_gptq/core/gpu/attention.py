@@ -23,7 +23,7 @@ def _rotated(x, at, angle_cos, angle_sin, DIM: tl.constexpr):
     return tl.load(x + d) * cosine + sign * tl.load(x + other) * sine
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['layer'])  # or it is compiled for several of them
 def attention_kernel(
     qkv, angle_cos, angle_sin, state, addresses, layer, y, place, partial, peaks, counters, scale, reader_size,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,

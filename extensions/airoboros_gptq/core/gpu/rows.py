@@ -47,7 +47,7 @@ def _order_kernel(x, order, y, size, WIDTH: tl.constexpr):
     tl.store(y + row + at, tl.load(x + row + place, mask=inside, other=0), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
 def _rotate_kernel(
     qkv, cosine, sine, queries, keys, count, first,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, TOKENS: tl.constexpr,
