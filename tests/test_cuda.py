@@ -107,6 +107,24 @@ def test_triton_agrees_with_the_reference(bits, act_order, dtype, rows):
     assert ((got - expected).norm() / expected.norm()).item() < (2e-3 if dtype == torch.float16 else 1e-2)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='one GPU')
+@pytest.mark.parametrize('rows', [1, 64])
+def test_a_linear_runs_where_it_lies(rows):
+    """Not on the current GPU, which would not wait for the other's work."""
+    from airoboros_gptq.core.kernels.triton_gptq import TritonKernel
+    from airoboros_gptq.core.quantization import dequantize
+
+    other = torch.device('cuda', 1)
+    linear, spec = packed(4096, 4096, 128, True, other)
+    kernel = TritonKernel(linear, spec, torch.float16)
+    right = dequantize(linear, spec)
+    for _ in range(20):
+        busy = torch.randn(8192, 8192, device=other)
+        x = (busy @ busy)[:rows, :4096].half().clamp(-4, 4)
+        expected = x.float() @ right
+        assert ((kernel(x).float() - expected).norm() / expected.norm()).item() < 2e-3
+
+
 @pytest.mark.parametrize(
     ('k', 'n', 'group_size'), [(256, 32, 32), (1376, 96, 32), (1024, 64, 1024), (11008, 4096, 128), (1056, 64, 96)]
 )

@@ -78,11 +78,15 @@ def test_parts_that_lie_apart_answer_as_one(load_tiny):
 @cuda
 @pytest.mark.parametrize('kernel', ['auto', 'reference'])
 @pytest.mark.parametrize('limit', [1_400_000, 2_000_000])  # embeddings alone, two layers as well
-def test_half_on_the_gpu_and_half_on_the_cpu(kernel, limit, load_tiny):
-    model, tokenizer = load(TINY, kernel=kernel, max_memory={0: limit, 'cpu': '1GiB'})
+@pytest.mark.parametrize('other', ['cpu', 1])
+def test_half_on_the_gpu_and_half_elsewhere(kernel, limit, other, load_tiny):
+    if other == 1 and torch.cuda.device_count() < 2:
+        pytest.skip('one GPU')
+    model, tokenizer = load(TINY, kernel=kernel, max_memory={0: limit, other: '1GiB'})
     places = {str(p.device) for p in model.parameters()} | {str(b.device) for b in model.buffers()}
-    assert places == {'cuda:0', 'cpu'}
-    assert 'cuda:0 and cpu' in describe_running(model)
+    there = 'cpu' if other == 'cpu' else 'cuda:1'
+    assert places == {'cuda:0', there}
+    assert f'cuda:0 and {there}' in describe_running(model)
     with torch.inference_mode():
         found, right = model(IDS).logits.float().cpu(), load_tiny()[0](IDS).logits.float()
     assert ((found - right).norm() / right.norm()).item() < 2e-2

@@ -59,7 +59,7 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     finally:
         for rival in engines[1:]:
             rival.close()
-    report['memory']['peak'] = peak_memory(device)
+    report['memory'] |= {'peak': peak_memory(device), 'caches': ours.cache_bytes()}
     step('a second turn', steps)
     report['second_turn'] = _second_turn(ours, max(contexts), rounds)
     step('generate()', steps)

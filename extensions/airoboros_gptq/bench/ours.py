@@ -75,6 +75,10 @@ class Ours:
         crop_to(cache, context)
         return seconds
 
+    def cache_bytes(self) -> int | None:
+        """Of the KV caches that are held, where they are ours."""
+        return sum(cache.nbytes for cache in self._caches.values() if hasattr(cache, 'nbytes'))
+
     def generate(self, context: int, count: int) -> float:
         """decode() as generate() does it, greedily: what its loop costs comes on top. Reading the prompt is not timed."""
         ids = self.ids(context)

@@ -69,8 +69,8 @@ def _load_lines(report: dict) -> list[str]:
     ]
     if peak is not None:
         lines.append(
-            f'peak memory {format_bytes(memory["loaded"])} to load, {format_bytes(peak)} with prompts and caches; '
-            f'{format_bytes(memory["before"] or 0)} were there before'
+            f'peak memory {format_bytes(memory["loaded"])} to load, {format_bytes(peak)} with prompts and '
+            f'{format_bytes(memory["caches"])} of cache; {format_bytes(memory["before"] or 0)} were there before'
         )
     return lines
 

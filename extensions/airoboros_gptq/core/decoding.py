@@ -21,6 +21,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .decoding_plan import CannotPlan, Plan, make_plan
 from .errors import first_line
+from .gpu.current import on
 from .gpu.prefill import prefill
 from .kernels.triton_gptq import TritonKernel
 from .kv_store import GrowingCache
@@ -81,9 +82,10 @@ class Decoding:
         ids = args[0] if len(args) == 1 else kwargs.get('input_ids')
         if self.step is not None and len(args) < 2 and self._takes(ids, cache, kwargs):
             if ids.shape[1] > 1 or not cache.held():
-                return self._answer(self._many(cache, ids, kwargs), cache)
+                with on(ids.device):
+                    return self._answer(self._many(cache, ids, kwargs), cache)
             try:
-                with self._lock:
+                with self._lock, on(ids.device):
                     return self._answer(self._next(cache, ids).clone(), cache)
             except Exception as e:
                 if is_out_of_memory(e):

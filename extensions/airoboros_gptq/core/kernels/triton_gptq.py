@@ -12,6 +12,7 @@ import torch
 
 from ..errors import first_line
 from ..gpu import layout
+from ..gpu.current import on
 from ..kernel_rules import has_triton, stored_bits, triton_words
 from ..quantization import LinearSpec, PackedLinear
 from .base import Kernel
@@ -77,10 +78,11 @@ class TritonKernel(Kernel):
 
         y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
         tiles, warps, ahead = _WAYS[self.form]
-        rows_kernel[(len(x), self.programs(tiles))](
-            self._as_input(x), y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
-            EARLY=False, **self.constants(tiles, warps, ahead),
-        )  # fmt: skip
+        with on(x.device):
+            rows_kernel[(len(x), self.programs(tiles))](
+                self._as_input(x), y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+                EARLY=False, **self.constants(tiles, warps, ahead),
+            )  # fmt: skip
         return y
 
     def _as_input(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,13 +112,14 @@ class TritonKernel(Kernel):
         common = (weight, codes, *others, codes if rows is None else rows, outputs, *self.sizes())
         flags = {'HAS_ZEROS': self.zeros is not None, 'HAS_ROWS': rows is not None}
         words = self.sizes()[0]
-        if self.form == layout.WORDS:
-            dequantise_kernel[(-(-words // _DEQUANTISED), len(codes))](
-                *common, BITS=self.bits, BLOCK=_DEQUANTISED, **flags
-            )
-        else:
-            steps = _DEQUANTISED // layout.BLOCK_ROWS
-            dequantise_blocks_kernel[(-(-words // steps), len(codes))](*common, STEPS=steps, **flags)
+        with on(weight.device):
+            if self.form == layout.WORDS:
+                dequantise_kernel[(-(-words // _DEQUANTISED), len(codes))](
+                    *common, BITS=self.bits, BLOCK=_DEQUANTISED, **flags
+                )
+            else:
+                steps = _DEQUANTISED // layout.BLOCK_ROWS
+                dequantise_blocks_kernel[(-(-words // steps), len(codes))](*common, STEPS=steps, **flags)
         return weight
 
     def tensors(self) -> tuple:
