@@ -19,6 +19,7 @@ from airoboros_gptq.bench.synthetic import SHAPES, synthetic_folder
 from airoboros_gptq.bench.traffic import bytes_per_token
 from airoboros_gptq.core.facts import read_facts
 from airoboros_gptq.core.linear_spec import LinearSpec
+from safetensors import safe_open
 from support import ROOT, TINY, cpu_kernel
 
 
@@ -152,6 +153,9 @@ def test_a_synthetic_folder_is_what_it_is_called(tmp_path, bits, act_order):
     with torch.inference_mode():
         logits = model(torch.randint(3, 1024, (1, 50))).logits
     assert 0.2 < float(logits.std()) < 5  # neither dying out nor growing from layer to layer
+    with safe_open(folder / 'model.safetensors', 'pt') as file:
+        q, k, o = (file.get_tensor(f'model.layers.1.self_attn.{n}_proj.g_idx') for n in 'qko')
+    assert q.equal(k) and q.equal(o) != act_order  # an order for each input, not for each linear
     written = (folder / 'model.safetensors').stat().st_mtime_ns
     assert synthetic_folder('tiny', act_order, bits, 64, parent=tmp_path) == folder
     assert (folder / 'model.safetensors').stat().st_mtime_ns == written

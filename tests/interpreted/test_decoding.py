@@ -2,6 +2,7 @@
 
 import logging
 import random
+import weakref
 
 import pytest
 import torch
@@ -102,6 +103,18 @@ def test_a_cache_grows_under_the_step():
     for _ in range(2):
         both.check(ids(1))
     assert both.caches[0].buffers()[0][0].shape[2] > room
+
+
+def test_a_cache_that_was_dropped_is_not_kept_alive():
+    model, _ = tiny_pair()
+    with torch.no_grad():
+        cache = make_cache(model)
+        model(ids(20), past_key_values=cache)
+        model(ids(1), past_key_values=cache)
+        keys = weakref.ref(cache.buffers()[0][0])
+        del cache
+        model(ids(20), past_key_values=make_cache(model))
+    assert keys() is None
 
 
 def reason(model):

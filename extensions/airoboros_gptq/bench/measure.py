@@ -123,6 +123,9 @@ def _race(engines: list, prefills: list[int], contexts: list[int], rounds: int, 
     for n in sorted({*prefills, *contexts}):
         if n in prefills:
             step(f'prefill of {n}')
+            if engines[0].device.startswith('cuda'):  # libraries look for the best kernels of a new size
+                for e in engines:
+                    e.prefill(n)
             _alternate(engines, rounds, lambda e, n=n: prefill[e][n].append(e.prefill(n)))
         if n in contexts:
             step(f'decode at {n}')

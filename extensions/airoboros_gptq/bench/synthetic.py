@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,7 @@ def _values(rng, name: str, shape: tuple[int, ...], act_order: bool, bits: int, 
 
     kind, count = name.rpartition('.')[2], math.prod(shape)
     if kind == 'g_idx':
-        rows = rng.permutation(shape[0]) if act_order else np.arange(shape[0])
+        rows = _order(name, shape[0]) if act_order else np.arange(shape[0])
         yield (rows // group_size).astype(np.int32)
     elif kind == 'qzeros':  # symmetric, stored less one
         middle = 2 ** (bits - 1) - 1
@@ -164,6 +165,15 @@ def _values(rng, name: str, shape: tuple[int, ...], act_order: bool, bits: int, 
             else:
                 spread = 1.0 if 'embed' in name else shape[1] ** -0.5
                 yield (spread * rng.standard_normal(size, np.float32)).astype(np.float16)
+
+
+def _order(name: str, count: int):
+    """A random order of the inputs of a linear: as AutoGPTQ finds it, the same for all that read the same activations."""
+    import numpy as np
+
+    *_, layer, _, linear, _ = name.split('.')
+    read = {'q_proj': 'qkv', 'k_proj': 'qkv', 'v_proj': 'qkv', 'gate_proj': 'gate and up', 'up_proj': 'gate and up'}
+    return np.random.default_rng(zlib.crc32(f'{layer} {read.get(linear, linear)}'.encode())).permutation(count)
 
 
 def _write_settings(folder: Path, shape: Shape, act_order: bool, bits: int, group_size: int) -> None:

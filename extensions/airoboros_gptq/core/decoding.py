@@ -103,6 +103,7 @@ class Decoding:
     def _many(self, cache: GrowingCache, ids: torch.Tensor, kwargs: dict) -> torch.Tensor:
         """Logits [1, n, vocabulary] of a prompt, or of its last tokens where they alone are asked for."""
         self._at = None
+        self.step.leave()  # another conversation's cache may have been dropped for this one
         hidden = prefill(self.plan, ids, cache, cache.held())
         return self.plan.head(hidden[:, -_wanted(kwargs) :])
 

@@ -78,6 +78,10 @@ class Step:
         self._addresses.copy_(torch.tensor(addresses, dtype=torch.int64))
         self._state.copy_(torch.tensor([length, buffers[0][0].shape[2]], dtype=torch.int64))
 
+    def leave(self) -> None:
+        """Lets go of the cache it was moved to."""
+        self._buffers = []
+
     def run(self, token: torch.Tensor) -> torch.Tensor:
         """Logits [1, 1, vocabulary] after `token` [1, 1], in a buffer; its keys and values are written to the cache."""
         self._token.copy_(token.view(-1))

@@ -59,6 +59,28 @@ def write_input(y, at, value, inside, size, READER: tl.constexpr, BITS: tl.const
 
 
 @triton.jit
+def input_kernel(
+    x,
+    order,
+    y,
+    size,
+    reader_size,
+    HAS_ORDER: tl.constexpr,
+    READER: tl.constexpr,
+    BITS: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    """y fp32 [M, K] = x [M, K], each row as linear_sums() takes it, its features in `order`."""
+    row = tl.program_id(0) * size
+    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
+    inside = at < size
+    source = tl.load(order + at, mask=inside, other=0) if HAS_ORDER else at
+    write_input(
+        y + row, at, tl.load(x + row + source, mask=inside, other=0).to(tl.float32), inside, reader_size, READER, BITS
+    )
+
+
+@triton.jit
 def rows_kernel(
     x, y, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
     FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,

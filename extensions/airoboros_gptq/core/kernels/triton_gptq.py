@@ -22,6 +22,7 @@ log = logging.getLogger('airoboros_gptq')
 FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
 # Of a program: tiles, warps, and what is read ahead.
 _WAYS = {layout.WORDS: (4, 4, 1), layout.BLOCKS: (1, 8, 4), layout.TENSOR: (1, 8, 4)}
+_WIDTH = 1024  # features of a row that a program arranges
 _DEQUANTISED = 128  # words of a column, or rows of blocks, that a program dequantises
 _forms: dict[torch.device, int] = {}
 
@@ -65,33 +66,29 @@ class TritonKernel(Kernel):
         self.form = form
         for name, tensor in layout.make_layout(packed, spec, form)._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
-        factors = torch.tensor([4.0**self.bits, 2.0**self.bits] * (16 // self.bits), device=self.codes.device)
-        self.register_buffer('factors', factors, persistent=False)  # as gpu.matmul.factors() says
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.order is not None:
-            x = x.index_select(1, self.order)
-        if len(x) > FEW:
-            return torch.nn.functional.linear(x, self.dequantise(x.dtype))
         from ..gpu.matmul import ONE
-        from ..gpu.sums import rows_kernel
+        from ..gpu.rows import in_order
+        from ..gpu.sums import input_kernel, rows_kernel
 
-        y = torch.empty(len(x), self.spec.out_features, dtype=x.dtype, device=x.device)
-        tiles, warps, ahead = _WAYS[self.form]
+        x = x.contiguous()
+        count, size = x.shape
         with on(x.device):
-            rows_kernel[(len(x), self.programs(tiles))](
-                self._as_input(x), y, *self.tensors(), self.spec.in_features, self.spec.out_features, *self.sizes(), ONE,
+            if count > FEW:
+                return torch.nn.functional.linear(in_order(x, self.order), self.dequantise(x.dtype))
+            arranged = torch.empty(count, size, dtype=torch.float32, device=x.device)
+            input_kernel[(count, -(-size // _WIDTH))](
+                x, x if self.order is None else self.order, arranged, size, self.input_size(),
+                HAS_ORDER=self.order is not None, READER=self.form, BITS=self.bits, WIDTH=_WIDTH,
+            )  # fmt: skip
+            y = torch.empty(count, self.spec.out_features, dtype=x.dtype, device=x.device)
+            tiles, warps, ahead = _WAYS[self.form]
+            rows_kernel[(count, self.programs(tiles))](
+                arranged, y, *self.tensors(), size, self.spec.out_features, *self.sizes(), ONE,
                 EARLY=False, **self.constants(tiles, warps, ahead),
             )  # fmt: skip
-        return y
-
-    def _as_input(self, x: torch.Tensor) -> torch.Tensor:
-        """x [M, K] as gpu.sums.linear_sums() reads its rows: fp32 [M, K], or two bf16 in each."""
-        if self.form == layout.WORDS:
-            return (x.view(len(x), self.sizes()[0], -1) * self.factors).transpose(1, 2).contiguous()
-        high = x.bfloat16()
-        low = (x.float() - high.float()).bfloat16()
-        return torch.cat([high, low], dim=1).view(torch.float32)
+            return y
 
     def dequantise(
         self,
