@@ -169,11 +169,11 @@ def _plus(one, other, word, x, step, g, t, steps, zero, TENSOR: tl.constexpr):
             dtype=(tl.float32, tl.float32), is_pure=True, pack=4,
         )  # fmt: skip
     else:
-        split = x.to(tl.pointer_type(tl.bfloat16), bitcast=True) + step * 32 + t * 8
-        for r in tl.static_range(8):
-            value = tl.load(split + r).to(tl.float32) + tl.load(split + r + steps * 32).to(tl.float32)
-            code = ((word >> (4 * (r // 2) + 16 * (r % 2))) & 15) - zero
-            one += code.to(tl.float32) * value[:, None]
+        r = tl.arange(0, 8)
+        split = x.to(tl.pointer_type(tl.bfloat16), bitcast=True) + (step * 32 + t * 8)[:, None] + r[None, :]
+        value = tl.load(split).to(tl.float32) + tl.load(split + steps * 32).to(tl.float32)
+        code = ((word[:, :, None] >> (4 * (r // 2) + 16 * (r % 2))[None, None, :]) & 15) - zero[:, :, None]
+        one += tl.sum(code.to(tl.float32) * value[:, None, :], 2)
         return one, other
 
 
