@@ -8,7 +8,7 @@ from airoboros_gptq import load
 from airoboros_gptq.core import memory
 from airoboros_gptq.core.config import read_json
 from airoboros_gptq.core.facts import read_facts
-from airoboros_gptq.core.kernel_rules import INT4_GROUP_SIZES, compute_dtype, int4_group_size, likely_kernel
+from airoboros_gptq.core.kernel_rules import compute_dtype, likely_kernel
 from airoboros_gptq.core.kernels import KERNELS, choose_kernel, torch_int4
 from airoboros_gptq.core.kernels.triton_gptq import TritonKernel
 from airoboros_gptq.core.kv_cache import cached_numbers
@@ -109,9 +109,6 @@ def test_the_rules_say_what_the_kernels_say_on_a_gpu_and_elsewhere(monkeypatch):
 
 
 def test_sizes_and_dtypes_are_the_kernels():
-    assert INT4_GROUP_SIZES == torch_int4._GROUP_SIZES
-    for spec in SPECS:
-        assert int4_group_size(spec.group_size) == torch_int4._kernel_group_size(spec)
     for kernel, device in itertools.product(KERNELS, ('cpu', 'cuda', 'mps')):
         dtype = kernel.compute_dtype(torch.device(device))
         assert compute_dtype(kernel.name, device) == (str(dtype).removeprefix('torch.'), dtype.itemsize)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import torch
 
+from ..kernel_rules import int4_group_size
 from ..quantization import LinearSpec, PackedLinear, group_index, unpack, unpack_zeros
 from .base import Kernel
 
-_GROUP_SIZES = (32, 64, 128, 256)
 _INNER_K_TILES = 8  # of the CUDA layout: the widest loads; K must divide by 16 times this
 
 
@@ -31,7 +31,7 @@ class TorchInt4Kernel(Kernel):
             return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
         if spec.uneven or spec.in_features % spec.group_size:
             return 'it is for groups of one size, and the file has a shorter one'
-        if _kernel_group_size(spec) is None:
+        if int4_group_size(spec.group_size) is None:
             return f'it is for groups of 32, 64, 128 or 256, the file has {spec.group_size}'
         if device.type == 'cpu':
             if not hasattr(torch.ops.aten, '_weight_int4pack_mm_for_cpu'):
@@ -59,7 +59,7 @@ class TorchInt4Kernel(Kernel):
         if spec.desc_act:
             order = torch.argsort(group_index(spec, packed.g_idx, device), stable=True)
             q = q[order]
-        self.group_size = _kernel_group_size(spec)
+        self.group_size = int4_group_size(spec.group_size)
         self.halves = spec.bits == 8
         if self.halves:
             q = torch.cat((q & 15, q >> 4), dim=1)
@@ -93,10 +93,3 @@ class TorchInt4Kernel(Kernel):
             low, high = y.chunk(2, dim=1)
             y = low + high
         return y
-
-
-def _kernel_group_size(spec: LinearSpec) -> int | None:
-    """The file's group size, or a size that divides its larger groups; None where the op has no fitting one."""
-    if spec.group_size in _GROUP_SIZES:
-        return spec.group_size
-    return next((size for size in reversed(_GROUP_SIZES) if spec.group_size % size == 0), None)

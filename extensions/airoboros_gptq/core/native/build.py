@@ -29,7 +29,7 @@ _HERE = Path(__file__).parent
 _SOURCE = 'gptq_cpu.cpp'
 _NEEDED = {'avx2', 'fma', 'f16c'}
 _CHECKSUM = 32  # bytes of a SHA-256
-_LONGEST = 300  # seconds; it takes three
+_LONGEST = 300  # seconds; it takes four or five
 
 
 class CannotBuild(Exception):
