@@ -151,7 +151,7 @@ def test_a_format_is_saved_and_comes_back(webui):
     assert saved == {'gptq_format': 'gptq_v2'}
     assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'gptq_v2'
     # And it is what the panel shows at the next pick.
-    _, facts = webui.script._import('webui.model_tab')._picked(MODEL)
+    _, facts, _ = webui.script._import('webui.model_tab')._picked(MODEL)
     assert '<td>gptq_v2</td><td>named by the user</td>' in facts
 
 

@@ -33,6 +33,7 @@ from .names import (
     PRESET_OF,
     REFRESH,
     TAKEN_FOR_TRANSFORMERS,
+    UNREADABLE,
 )
 from .patching import patch, switch_on
 from .placing import create_events, create_or_stand_in
@@ -248,9 +249,8 @@ def _model_create_ui(original):
         original()
         from . import model_tab
 
-        create_or_stand_in(
-            model_tab.create, (CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH, PRESET_OF)
-        )
+        ours = CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH, PRESET_OF, UNREADABLE
+        create_or_stand_in(model_tab.create, ours)
 
     return create_ui
 
