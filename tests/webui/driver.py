@@ -15,6 +15,7 @@ KNOWN = (
     'net::ERR_NAME_NOT_RESOLVED',
     # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
     'at applyMorphdomUpdate',
+    'at handleMorphdomUpdate',  # before v4
 )
 expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy machine takes its time
 
