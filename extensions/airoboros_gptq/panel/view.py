@@ -34,7 +34,7 @@ def facts_html(facts: Facts, loaded: str = '') -> str:
 
 def glance_html(*parts: str) -> str:
     """One line of what there is to say; a part that is empty is left out."""
-    return f'<div class="gptq-glance">{"".join(f"<span>{escape(part)}</span>" for part in parts if part)}</div>'
+    return f'<div class="gptq-glance">{" ".join(f"<span>{escape(part)}</span>" for part in parts if part)}</div>'
 
 
 def error_html(sentence: str) -> str:

@@ -25,20 +25,25 @@ from .names import (
     PLAINFORMAT_NOTEBOOK,
     PRESET_OF,
     REFRESH,
+    STATUS,
     UNREADABLE,
 )
-from .placing import below, inside
+from .placing import below, inside, watch
 
 _ALWAYS = 'always_offer_plainformat'  # in script.py's params
 _OFFERED = (PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, BELOW_MESSAGE, GLANCE)
 
-# gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
-# page anew, without end. So the page itself looks whether the line has changed, and only then presses a hidden button.
-# Not at the first time, when the page opens: that is _page_opened's.
-_PRESS_IF_CHANGED = f"""(line) => {{
-    const before = window.{REFRESH};
-    window.{REFRESH} = line;
-    if (before !== undefined && before !== line) document.getElementById('{REFRESH}')?.click();
+# The page itself sees that the status line has changed, and presses a hidden button. Progress is drawn beside the line.
+_PRESS_IF_CHANGED = f"""() => {{
+    const line = document.getElementById('{STATUS}');
+    const read = () => (line.querySelector('.prose') ?? line).textContent;
+    let before = line && read();
+    const look = () => {{
+        if (before === read()) return;
+        before = read();
+        document.getElementById('{REFRESH}')?.click();
+    }};
+    if (line) new MutationObserver(look).observe(line, {{childList: true, subtree: true, characterData: true}});
     return [];
 }}"""
 
@@ -52,6 +57,7 @@ def create() -> None:
         shared.gradio[ALWAYS_PLAINFORMAT] = controls.always_plainformat_box(
             value=bool(loading.params.get(_ALWAYS)), visible=False, interactive=not shared.args.multi_user
         )
+    shared.gradio['model_status'].elem_id = STATUS  # it has none
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
         shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
@@ -70,7 +76,7 @@ def create_events() -> None:
             shared.gradio[key].input(
                 _show_facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
             )
-        shared.gradio['model_status'].change(None, gradio('model_status'), None, js=_PRESS_IF_CHANGED)
+        watch(_PRESS_IF_CHANGED)
         shared.gradio[REFRESH].click(
             _status_changed,
             gradio('model_menu', CHECKPOINT, PRESET_OF, UNREADABLE, FORMAT),
