@@ -218,3 +218,16 @@ print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in 
     seconds, heavy = said.stdout.splitlines()
     print('import and setup took', seconds)
     assert heavy == '[]'
+
+
+def test_several_loras_are_merged_by_their_own_names(webui):
+    class Model:
+        peft_config = {'first': None, 'second': None, '__merged': None}
+
+    webui.patches.apply()
+    webui.shared.model, webui.shared.lora_names = Model(), ['first']
+    for loader, merged in ((OURS, ['first', 'second']), ('Transformers', ['first'])):
+        webui.shared.args.loader, webui.shared.lora_names = loader, ['first']
+        webui.LoRA.add_lora_to_model(['first', 'second'])
+        assert webui.shared.model.merged == merged
+        assert webui.shared.lora_names == ['first', 'second']

@@ -8,8 +8,10 @@ Seen working on v4.9, v4.7.3, v4.0, v3.23, v3.12, v3.3, v2.2 and v1.16; what dif
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
+from functools import partial
 
 from . import patching, versions
 from .names import (
@@ -51,6 +53,7 @@ def apply() -> None:
         ('modules.models_settings', 'get_model_metadata', _get_model_metadata, 'template and checkpoint by themselves'),
         ('modules.models', versions.transformers_loader(), _transformers_loader, 'loading GPTQ models'),
         ('modules.models', 'load_model', _load_model, 'loading GPTQ models'),
+        ('modules.LoRA', 'merge_loras', _merge_loras, 'several LoRAs at once'),
         (elements, 'list_model_elements', _list_model_elements, 'keeping checkpoint, kernel and format'),
     ):
         patch(module, name, make, feature)
@@ -63,12 +66,12 @@ def apply() -> None:
         ('modules.ui', 'list_interface_input_elements', _list_interface_input_elements, 'the PLAINFORMAT box'),
         ('modules.ui', 'apply_interface_values', _apply_interface_values, 'a PLAINFORMAT box per browser'),
         ('modules.ui_model_menu', 'create_ui', _model_create_ui, 'checkpoint, kernel and format in the Model tab'),
-        ('modules.ui_model_menu', 'create_event_handlers', _model_create_event_handlers, 'facts in the Model tab'),
+        ('modules.ui_model_menu', 'create_event_handlers', _model_events, 'facts in the Model tab'),
         ('modules.ui_model_menu', 'load_model_wrapper', _load_model_wrapper, 'errors in one sentence'),
         ('modules.ui_chat', 'create_ui', _chat_create_ui, 'the PLAINFORMAT box'),
-        ('modules.ui_chat', 'create_event_handlers', _chat_create_event_handlers, 'tokens per second in the Chat tab'),
-        ('modules.ui_notebook', 'create_ui', _notebook_create_ui, 'the PLAINFORMAT box in the Notebook tab'),
-        ('modules.ui_default', 'create_ui', _default_create_ui, 'the PLAINFORMAT box in the Default tab'),
+        ('modules.ui_chat', 'create_event_handlers', _chat_events, 'tokens per second in the Chat tab'),
+        ('modules.ui_notebook', 'create_ui', _notebook_box, 'the PLAINFORMAT box in the Notebook tab'),
+        ('modules.ui_default', 'create_ui', _default_box, 'the PLAINFORMAT box in the Default tab'),
         ('modules.chat', 'chatbot_wrapper', _chatbot_wrapper, 'PLAINFORMAT when an answer is regenerated'),
         ('modules.chat', 'generate_chat_prompt', _generate_chat_prompt, 'Continue and attachments as trained'),
         ('modules.chat', 'handle_edit_message_click', _handle_edit_message_click, 'PLAINFORMAT of an edited question'),
@@ -205,6 +208,21 @@ def _transformers_loader(original):
     return transformers_loader
 
 
+def _merge_loras(original):
+    """Makes one of several LoRAs, by the names of those that were on before: the webui sets shared.lora_names afterwards."""
+
+    def merge_loras():
+        from modules import shared
+
+        from . import loading
+
+        if loading.is_loaded():
+            shared.lora_names = [name for name in shared.model.peft_config if name != '__merged']
+        original()
+
+    return merge_loras
+
+
 def _save_model_settings(original):
     """The webui would write `loader: airoboros-GPTQ`, on which a webui that starts with --model, or without us, dies."""
 
@@ -268,17 +286,9 @@ def _chat_create_ui(original):
     return create_ui
 
 
-def _notebook_create_ui(original):
-    """The PLAINFORMAT box once more, below the text that create_ui makes."""
-    return _with_box(original, PLAINFORMAT_NOTEBOOK)
-
-
-def _default_create_ui(original):
-    """As in the Notebook tab."""
-    return _with_box(original, PLAINFORMAT_DEFAULT)
-
-
 def _with_box(original, key: str):
+    """The PLAINFORMAT box once more, below the text that create_ui makes in the Notebook and the Default tab."""
+
     def create_ui():
         original()
         from . import notebook_tab
@@ -288,28 +298,22 @@ def _with_box(original, key: str):
     return create_ui
 
 
-def _model_create_event_handlers(original):
+_notebook_box = partial(_with_box, key=PLAINFORMAT_NOTEBOOK)
+_default_box = partial(_with_box, key=PLAINFORMAT_DEFAULT)
+
+
+def _with_events(original, module: str, tab: str):
     """Handlers must be made inside the page, after all of its components."""
 
     def create_event_handlers():
         original()
-        from . import model_tab
-
-        create_events(model_tab.create_events, 'Model')
+        create_events(importlib.import_module(f'.{module}', __package__).create_events, tab)
 
     return create_event_handlers
 
 
-def _chat_create_event_handlers(original):
-    """As in the Model tab."""
-
-    def create_event_handlers():
-        original()
-        from . import chat_tab
-
-        create_events(chat_tab.create_events, 'Chat')
-
-    return create_event_handlers
+_model_events = partial(_with_events, module='model_tab', tab='Model')
+_chat_events = partial(_with_events, module='chat_tab', tab='Chat')
 
 
 def _load_model_wrapper(original):
