@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from functools import partial
 
 from . import patching, versions
 from .names import (
@@ -66,12 +65,12 @@ def apply() -> None:
         ('modules.ui', 'list_interface_input_elements', _list_interface_input_elements, 'the PLAINFORMAT box'),
         ('modules.ui', 'apply_interface_values', _apply_interface_values, 'a PLAINFORMAT box per browser'),
         ('modules.ui_model_menu', 'create_ui', _model_create_ui, 'checkpoint, kernel and format in the Model tab'),
-        ('modules.ui_model_menu', 'create_event_handlers', _model_events, 'facts in the Model tab'),
+        ('modules.ui_model_menu', 'create_event_handlers', _events('model_tab'), 'facts in the Model tab'),
         ('modules.ui_model_menu', 'load_model_wrapper', _load_model_wrapper, 'errors in one sentence'),
         ('modules.ui_chat', 'create_ui', _chat_create_ui, 'the PLAINFORMAT box'),
-        ('modules.ui_chat', 'create_event_handlers', _chat_events, 'tokens per second in the Chat tab'),
-        ('modules.ui_notebook', 'create_ui', _notebook_box, 'the PLAINFORMAT box in the Notebook tab'),
-        ('modules.ui_default', 'create_ui', _default_box, 'the PLAINFORMAT box in the Default tab'),
+        ('modules.ui_chat', 'create_event_handlers', _events('chat_tab'), 'tokens/s in the Chat tab'),
+        ('modules.ui_notebook', 'create_ui', _box(PLAINFORMAT_NOTEBOOK), 'the PLAINFORMAT box in the Notebook tab'),
+        ('modules.ui_default', 'create_ui', _box(PLAINFORMAT_DEFAULT), 'the PLAINFORMAT box in the Default tab'),
         ('modules.chat', 'chatbot_wrapper', _chatbot_wrapper, 'PLAINFORMAT when an answer is regenerated'),
         ('modules.chat', 'generate_chat_prompt', _generate_chat_prompt, 'Continue and attachments as trained'),
         ('modules.chat', 'handle_edit_message_click', _handle_edit_message_click, 'PLAINFORMAT of an edited question'),
@@ -286,34 +285,32 @@ def _chat_create_ui(original):
     return create_ui
 
 
-def _with_box(original, key: str):
+def _box(key: str):
     """The PLAINFORMAT box once more, below the text that create_ui makes in the Notebook and the Default tab."""
 
-    def create_ui():
-        original()
-        from . import notebook_tab
+    def make(original):
+        def create_ui():
+            original()
+            from . import notebook_tab
 
-        create_or_stand_in(lambda: notebook_tab.create(key), (key,))
+            create_or_stand_in(lambda: notebook_tab.create(key), (key,))
 
-    return create_ui
+        return create_ui
 
-
-_notebook_box = partial(_with_box, key=PLAINFORMAT_NOTEBOOK)
-_default_box = partial(_with_box, key=PLAINFORMAT_DEFAULT)
+    return make
 
 
-def _with_events(original, module: str, tab: str):
+def _events(tab: str):
     """Handlers must be made inside the page, after all of its components."""
 
-    def create_event_handlers():
-        original()
-        create_events(importlib.import_module(f'.{module}', __package__).create_events, tab)
+    def make(original):
+        def create_event_handlers():
+            original()
+            create_events(importlib.import_module(f'.{tab}', __package__).create_events, tab)
 
-    return create_event_handlers
+        return create_event_handlers
 
-
-_model_events = partial(_with_events, module='model_tab', tab='Model')
-_chat_events = partial(_with_events, module='chat_tab', tab='Chat')
+    return make
 
 
 def _load_model_wrapper(original):

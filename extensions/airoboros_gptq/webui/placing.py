@@ -58,8 +58,8 @@ def create_or_stand_in(make, keys) -> None:
 
 
 def create_events(make, tab: str) -> None:
-    """Makes the events of a tab. Should it fail, the webui starts without them."""
+    """Makes the events of a tab, named for the log. Should it fail, the webui starts without them."""
     try:
         make()
     except Exception:
-        logger.exception(f'airoboros_gptq: its events in the {tab} tab could not be made.')
+        logger.exception(f'airoboros_gptq: the events of {tab} could not be made.')
