@@ -19,7 +19,8 @@ CSS = """
 #gptq-below-message > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
 .gptq-glance { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
 .gptq-glance span { display: inline-block; }
-.gptq-glance span + span::before { content: '·'; padding: 0 0.5em; }
+.gptq-glance span + span::before { content: '·'; padding: 0 0.5em 0 0.25em; }
+#context-helper { padding: 10px 12px !important; }
 """
 
 
