@@ -67,7 +67,7 @@ _IDLE = """() => {
 class Page:
     """One browser of one user: its own context, cookies and clipboard."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1400, height: int = 1000, theme: str = 'light'):
+    def __init__(self, browser: Browser, url: str, width: int = 1400, height: int = 1000):
         self.context = browser.new_context(viewport={'width': width, 'height': height})
         self.context.grant_permissions(['clipboard-read', 'clipboard-write'], origin=url)
         self.page = self.context.new_page()
@@ -76,7 +76,7 @@ class Page:
         self.errors: list[str] = []
         self.page.on('pageerror', lambda e: self.errors.append(f'{e} {e.stack or ""}'.strip()))
         self.page.on('console', lambda m: self.errors.append(m.text) if m.type == 'error' else None)
-        self.url = f'{url}?__theme={theme}'
+        self.url = f'{url}?__theme=light'
         self.open()
 
     def open(self) -> None:

@@ -9,23 +9,22 @@ from .conftest import MODEL
 from .test_chat import SNAKE
 
 PHONE = {'width': 390, 'height': 844}
-DARK = {'theme': 'dark'}
+DARK = {'dark': True}
 
 
 @pytest.fixture
 def opened(open_page):
-    """open(**looks): a page that looks so. In v4 its address says whether it is dark, before that a button in a tab."""
+    """opened(**looks): a page that looks so; dark by the button in the Session tab."""
     toggled = []
 
-    def open(**looks):
+    def opened(dark=False, **looks):
         page = open_page(**looks)
-        if 'theme' in looks and not is_dark(page):
+        if dark:
             toggle(page)
             toggled.append(page)
-        assert is_dark(page) is ('theme' in looks)
         return page
 
-    yield open
+    yield opened
     for page in toggled:  # the webui keeps it, for other pages too
         toggle(page)
 
@@ -46,6 +45,7 @@ def toggle(page):
 def test_model_is_picked_and_asked(opened, looks, corpus, request):
     page = opened(**looks)
     name = request.node.callspec.id
+    assert is_dark(page) is ('dark' in looks)
     page.load(MODEL)
     table = page.page.locator('.gptq-facts table')
     table.scroll_into_view_if_needed()
