@@ -19,7 +19,7 @@ CSS = """
 #gptq-below-message > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
 .gptq-glance { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
 .gptq-glance span { display: inline-block; }
-.gptq-glance span + span::before { content: '·'; padding: 0 0.5em 0 0.25em; }
+.gptq-glance span:not(:last-child)::after { content: '·'; padding: 0 0.25em 0 0.5em; }
 #context-helper { padding: 10px 12px !important; }
 """
 
