@@ -71,7 +71,8 @@ def test_code_gets_the_webuis_copy_button(chat, corpus):
     answer.locator('pre').hover()
     answer.locator('.hljs-copy-button').click()
     expect(answer.locator('.hljs-copy-button')).to_have_text('Copied!')
-    assert chat.page.evaluate('navigator.clipboard.readText()') == corpus.SNAKE['python']
+    copied = chat.page.evaluate('navigator.clipboard.readText()')
+    assert copied.removesuffix('\n') == corpus.SNAKE['python']  # in v1 a block ends with a newline
     chat.shot('copy-button')
 
 

@@ -106,7 +106,8 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(page, webui, hub):
     hub.requests.clear()
     hub.cut.add(WEIGHTS)
     download(page, NAME, FOLDER)
-    first, then = (first for name, first in hub.requests if name == WEIGHTS)
+    # Before v3 the size is asked for in between, by a request of the whole.
+    first, *_, then = (first for name, first in hub.requests if name == WEIGHTS)
     assert first == 0 < then <= len(whole) // 2
     assert weights.read_bytes() == whole
 

@@ -43,7 +43,7 @@ _LOOK_WHEN_STILL = f"""() => {{
 def create_events() -> None:
     """The line says anew how fast it went when an answer has been drawn."""
     watch(_LOOK_WHEN_STILL)
-    shared.gradio[LOOK].click(show_glance, None, gradio(GLANCE), show_progress=False)
+    shared.gradio[LOOK].click(show_glance, None, gradio(GLANCE), show_progress=False, trigger_mode='always_last')
 
 
 def show_glance() -> str:

@@ -82,6 +82,7 @@ def create_events() -> None:
             gradio('model_menu', CHECKPOINT, PRESET_OF, UNREADABLE, FORMAT),
             gradio(FACTS, *_OFFERED, 'preset_menu', PRESET_OF, UNREADABLE, *_settings()),
             show_progress=False,
+            trigger_mode='always_last',  # or a line that comes while the one before is being answered is lost
         )
         shared.gradio[ALWAYS_PLAINFORMAT].input(
             _set_always, gradio(ALWAYS_PLAINFORMAT), gradio(*_OFFERED), show_progress=False
