@@ -227,7 +227,7 @@ class Page:
     def save_extensions_settings(self) -> None:
         """Into settings.yaml: the button, and the dialog that it opens."""
         self.tab('Session')
-        self.page.get_by_role('button', name=re.compile('^Save extensions settings')).click()
+        self.page.get_by_role('button', name=re.compile('^Save (extensions settings|UI defaults)')).click()
         self.idle()
         self.press('Save')
         self.idle()

@@ -155,7 +155,10 @@ def _asked_plain(history: dict, row: int) -> bool:
     current = meta.get('current_version_index', len(versions) - 1)
     if 0 <= current < len(versions) and 'plainformat' in versions[current]:
         return versions[current]['plainformat']
-    return has_plainformat(history['internal'][row][0])
+    if not has_plainformat(history['internal'][row][0]):
+        return False
+    # Where the user typed the word, it may have been for a model to which it means nothing.
+    return not has_plainformat(history['visible'][row][0]) or offers_plainformat()
 
 
 def _any_marked(history: dict) -> bool:
