@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from airoboros_gptq.core.facts import as_json, as_text, read_facts
+from airoboros_gptq.core.errors import GPTQError
+from airoboros_gptq.core.facts import as_json, as_text, read_chosen, read_facts
 from airoboros_gptq.core.sizes import format_bytes
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json, edit_tensors
 
@@ -163,3 +164,12 @@ def test_json_has_the_lines_and_the_numbers(no_native):
     assert need['cache'] == 2 * 4 * 256 * 100 * 2  # keys and values, layers, width, tokens, bytes
     assert need['total'] == need['weights'] + need['cache']
     assert (need['context'], need['device'], need['kernels'], need['dtype']) == (100, 'cpu', ['torch-int4'], 'bfloat16')
+
+
+def test_a_menu_can_name_the_whole_one_of_two_checkpoints(tmp_path):
+    """The other one was cut short, and it is what no name at all means."""
+    folder = copy_tiny(tmp_path / 'airoboros', ACT_ORDER, PLAIN)
+    (folder / PLAIN).write_bytes((TINY / PLAIN).read_bytes()[:1_000_000])
+    with pytest.raises(GPTQError, match='the download was interrupted'):
+        read_chosen(folder, '', 'auto')
+    assert read_chosen(folder, ACT_ORDER, 'auto').checkpoint.name == ACT_ORDER

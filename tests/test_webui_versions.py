@@ -6,9 +6,9 @@ import pytest
 import webui_versions
 
 REPORT = """<testsuites><testsuite>
-<testcase classname="a" name="one"/>
-<testcase classname="a" name="two"/><testcase classname="a" name="two"><error message="it left a mess"/></testcase>
-<testcase classname="a" name="three"><failure message="no"/></testcase>
+<testcase classname="tests.a" name="one"/>
+<testcase classname="tests.a" name="two"/><testcase classname="tests.a" name="two"><error message="it left a mess"/></testcase>
+<testcase classname="tests.a" name="three"><failure message="no"/></testcase>
 <testcase classname="b" name="one"><skipped message="this webui lacks a copy button"/></testcase>
 <testcase classname="b" name="two"><skipped message="no GPU"/></testcase>
 </testsuite></testsuites>"""
@@ -17,7 +17,16 @@ REPORT = """<testsuites><testsuite>
 def test_a_report_is_counted_by_test_and_what_is_lacking_is_named(tmp_path):
     (tmp_path / 'report.xml').write_text(REPORT)
     found = webui_versions.counts(tmp_path / 'report.xml')
-    assert found == {'passed': 1, 'skipped': 2, 'failed': 2, 'lacks': ['a copy button']}
+    red = ['tests/a.py::three', 'tests/a.py::two']
+    assert found == {'passed': 1, 'skipped': 2, 'failed': 2, 'lacks': ['a copy button'], 'red': red}
+
+
+def test_what_failed_and_was_run_again_counts_as_it_ended():
+    before = {'passed': 5, 'skipped': 1, 'failed': 2, 'red': ['a', 'b'], 'lacks': [], 'suite': 'all', 'date': 'old'}
+    again = {'passed': 1, 'skipped': 0, 'failed': 1, 'red': ['b'], 'lacks': [], 'suite': 'all', 'date': 'new'}
+    assert webui_versions.merged(before, again) == {**before, 'passed': 6, 'failed': 1, 'red': ['b'], 'date': 'new'}
+    with pytest.raises(ValueError, match='1 of the tests that failed before did not run again'):
+        webui_versions.merged(before, {**again, 'failed': 0, 'red': []})
 
 
 def test_the_table_has_the_newest_first():

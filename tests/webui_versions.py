@@ -1,11 +1,12 @@
 """Which versions of the webui pass tests/webui: fetches one, drives it, keeps the result; writes the README's table.
 
-    python tests/webui_versions.py run REF --python EXE [--from GIT] [-- arguments of pytest]
+    python tests/webui_versions.py run REF --python EXE [--from GIT] [--again] [-- arguments of pytest]
     python tests/webui_versions.py table
 
 `run` takes a tag, branch or commit of the webui from GIT (a folder or an address; its home if none is given) and runs
 the suite in a copy, with EXE as the webui's own Python. What passed is kept in tests/webui/versions.json, a row for
-each REF; the exit code is pytest's. Run it with the Python of .venv, or as `python install.py test --webui-ref REF`.
+each REF; the exit code is pytest's. `--again` runs what failed there the last time, after it was mended, and counts that
+into the row. Run it with the Python of .venv, or as `python install.py test --webui-ref REF`.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def fetch(ref: str, source: str, target: Path) -> None:
 
 
 def counts(report: Path) -> dict:
-    """passed, skipped and failed of a JUnit report, and what the webui lacks. A test that passed and left an error behind
-    has failed.
+    """passed, skipped and failed of a JUnit report, which tests failed, and what the webui lacks. A test that passed and
+    left an error behind has failed.
     """
     state: dict[tuple, str] = {}
     lacks = set()
@@ -65,16 +66,35 @@ def counts(report: Path) -> dict:
         else:
             state.setdefault(key, 'passed')
     found = list(state.values())
-    return {**{kind: found.count(kind) for kind in ('passed', 'skipped', 'failed')}, 'lacks': sorted(lacks)}
+    red = sorted(f'{kind.replace(".", "/")}.py::{name}' for (kind, name), how in state.items() if how == 'failed')
+    return {
+        **{kind: found.count(kind) for kind in ('passed', 'skipped', 'failed')},
+        'lacks': sorted(lacks),
+        'red': red,
+    }
 
 
-def run(ref: str, python: str, source: str, rest: list[str]) -> int:
+def merged(before: dict, again: dict) -> dict:
+    """A row after what was red in it was run again."""
+    missing = len(before['red']) - sum(again[kind] for kind in ('passed', 'skipped', 'failed'))
+    if missing > 0:
+        raise ValueError(f'{missing} of the tests that failed before did not run again.')
+    counted = {kind: before[kind] + again[kind] for kind in ('passed', 'skipped')}
+    lacks = sorted({*before['lacks'], *again['lacks']})
+    return {**before, **counted, 'failed': again['failed'], 'red': again['red'], 'lacks': lacks, 'date': again['date']}
+
+
+def run(ref: str, python: str, source: str, rest: list[str], again: bool = False) -> int:
     """Fetches, drives and keeps the row; pytest's exit code."""
+    kept = json.loads(KEPT.read_text('utf-8')) if KEPT.exists() else {}
+    red = kept.get(ref, {}).get('red', []) if again else []
+    if again and not red:
+        sys.exit(f'{ref}: no test of the last run failed, so there is none to run again.')
     with tempfile.TemporaryDirectory() as made:
         webui, report = Path(made) / 'webui', Path(made) / 'report.xml'
         fetch(ref, source, webui)
         env = {**os.environ, 'AIROBOROS_WEBUI': str(webui), 'AIROBOROS_WEBUI_PYTHON': os.path.abspath(python)}
-        command = [sys.executable, '-m', 'pytest', '-ra', f'--junitxml={report}', 'tests/webui', *rest]
+        command = [sys.executable, '-m', 'pytest', '-ra', f'--junitxml={report}', *(red or ['tests/webui']), *rest]
         code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
         if not report.exists():
             sys.exit(f'{ref}: pytest ended without a report, see above.')
@@ -85,7 +105,8 @@ def run(ref: str, python: str, source: str, rest: list[str]) -> int:
             **versions,
             **counts(report),
         }
-    kept = json.loads(KEPT.read_text('utf-8')) if KEPT.exists() else {}
+    kept = json.loads(KEPT.read_text('utf-8')) if KEPT.exists() else {}  # another version's may have come meanwhile
+    row = merged(kept[ref], row) if again else row
     KEPT.write_text(json.dumps({**kept, ref: row}, indent=2, sort_keys=True) + '\n', 'utf-8')
     print(f'{ref}: {json.dumps(row)}')
     return code
@@ -121,9 +142,10 @@ def main(argv: list[str]) -> int:
     runner.add_argument('ref', metavar='REF')
     runner.add_argument('--python', metavar='EXE', required=True, help="the webui's own Python")
     runner.add_argument('--from', metavar='GIT', dest='source', default=HOME)
+    runner.add_argument('--again', action='store_true', help='only what failed the last time')
     args = parser.parse_args(argv[:cut])
     if args.command == 'run':
-        return run(args.ref, args.python, args.source, argv[cut + 1 :])
+        return run(args.ref, args.python, args.source, argv[cut + 1 :], args.again)
     text = README.read_text('utf-8')
     if BEGIN not in text:
         sys.exit(

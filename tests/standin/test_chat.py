@@ -145,7 +145,7 @@ def test_the_line_below_the_message_says_what_is_loaded(loaded, monkeypatch):
     monkeypatch.setattr(loaded.loading, '_running', 'torch-int4 on <cpu>')
     monkeypatch.setattr(loaded.loading, '_meter', type('Metered', (), {'pace': None}))
     spans = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
-    shown = ''.join(f'<span>{span}</span>' for span in spans)
+    shown = ' '.join(f'<span>{span}</span>' for span in spans)
     assert loaded.chat_tab.show_glance() == f'<div class="gptq-glance">{shown}</div>'
     loaded.loading._meter.pace = meter.Pace(30, 4.0)
     assert '<span>7.5 tokens/s</span>' in loaded.chat_tab.show_glance()

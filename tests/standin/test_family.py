@@ -56,6 +56,13 @@ def test_a_pick_chooses_the_version_s_template(load, name, template):
     assert picked(load(name), name) == ours(template)
 
 
+def test_a_half_downloaded_folder_gets_it_too(load):
+    webui = load(V1_4)
+    for file in (webui.models_folder / V1_4).glob('*.safetensors'):
+        file.write_bytes(file.read_bytes()[:1_000_000])
+    assert picked(webui, V1_4) == ours('v1.4')
+
+
 def test_a_tokenizer_s_template_gives_way_to_a_known_version_s(load):
     for name in (V3_1, V3_3, OTHER):
         carry_a_template(load(name), name)
@@ -98,7 +105,7 @@ def test_a_setting_offers_the_box_with_every_model_of_ours(load):
 def offered(webui):
     """Whether the page shows box and helper when it is opened, and when the status line changes."""
     tab = webui.script._import('webui.model_tab')
-    opened, changed = tab._page_opened()[2:6], tab._status_changed(webui.shared.model_name, '', None)[1:5]
+    opened, changed = tab._page_opened()[2:6], tab._status_changed(webui.shared.model_name, '', None, None)[1:5]
     assert opened == changed
     *boxes, helper = (update['visible'] for update in opened)
     assert len(boxes) == 3 and len(set(boxes)) == 1  # of the chat, the notebook and the default tab

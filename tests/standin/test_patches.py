@@ -151,7 +151,7 @@ def test_a_format_is_saved_and_comes_back(webui):
     assert saved == {'gptq_format': 'gptq_v2'}
     assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'gptq_v2'
     # And it is what the panel shows at the next pick.
-    _, facts = webui.script._import('webui.model_tab')._picked(MODEL)
+    _, facts, _ = webui.script._import('webui.model_tab')._picked(MODEL)
     assert '<td>gptq_v2</td><td>named by the user</td>' in facts
 
 
@@ -218,3 +218,16 @@ print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in 
     seconds, heavy = said.stdout.splitlines()
     print('import and setup took', seconds)
     assert heavy == '[]'
+
+
+def test_several_loras_are_merged_by_their_own_names(webui):
+    class Model:
+        peft_config = {'first': None, 'second': None, '__merged': None}
+
+    webui.patches.apply()
+    webui.shared.model, webui.shared.lora_names = Model(), ['first']
+    for loader, merged in ((OURS, ['first', 'second']), ('Transformers', ['first'])):
+        webui.shared.args.loader, webui.shared.lora_names = loader, ['first']
+        webui.LoRA.add_lora_to_model(['first', 'second'])
+        assert webui.shared.model.merged == merged
+        assert webui.shared.lora_names == ['first', 'second']

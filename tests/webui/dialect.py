@@ -6,6 +6,7 @@ Where a thing only looks different, driver.py finds it either way, and says so.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ FEATURES = {
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }
+
+# What the webui takes for a GPTQ folder without us: before v3 ExLlamaV2.
+LOADERS_WITHOUT_US = re.compile('^(Transformers|ExLlamav2_HF)$')
 
 # Tracebacks of the webui's own, with or without us; a line of each.
 KNOWN_TRACEBACKS = (

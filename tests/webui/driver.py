@@ -15,6 +15,7 @@ KNOWN = (
     'net::ERR_NAME_NOT_RESOLVED',
     # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
     'at applyMorphdomUpdate',
+    'at handleMorphdomUpdate',  # before v4
 )
 expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy machine takes its time
 
@@ -66,7 +67,7 @@ _IDLE = """() => {
 class Page:
     """One browser of one user: its own context, cookies and clipboard."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1400, height: int = 1000, theme: str = 'light'):
+    def __init__(self, browser: Browser, url: str, width: int = 1400, height: int = 1000):
         self.context = browser.new_context(viewport={'width': width, 'height': height})
         self.context.grant_permissions(['clipboard-read', 'clipboard-write'], origin=url)
         self.page = self.context.new_page()
@@ -75,7 +76,7 @@ class Page:
         self.errors: list[str] = []
         self.page.on('pageerror', lambda e: self.errors.append(f'{e} {e.stack or ""}'.strip()))
         self.page.on('console', lambda m: self.errors.append(m.text) if m.type == 'error' else None)
-        self.url = f'{url}?__theme={theme}'
+        self.url = f'{url}?__theme=light'
         self.open()
 
     def open(self) -> None:
@@ -226,7 +227,7 @@ class Page:
     def save_extensions_settings(self) -> None:
         """Into settings.yaml: the button, and the dialog that it opens."""
         self.tab('Session')
-        self.page.get_by_role('button', name=re.compile('^Save extensions settings')).click()
+        self.page.get_by_role('button', name=re.compile('^Save (extensions settings|UI defaults)')).click()
         self.idle()
         self.press('Save')
         self.idle()

@@ -61,15 +61,18 @@ def test_with_plainformat_bare_code_shown_as_code(chat, corpus, history):
 
 
 def test_code_gets_the_webuis_copy_button(chat, corpus):
-    # The webui's own gradio fork does this in the page's head; see driver.KNOWN.
     chat.page.wait_for_function('typeof hljs !== "undefined" && typeof CopyButtonPlugin !== "undefined"')
-    chat.page.evaluate('hljs.addPlugin(new CopyButtonPlugin())')
     chat.plainformat(True)
     answer = chat.chat(SNAKE)
+    if not answer.locator('.hljs-copy-button').count():
+        # It came too late for the page's head, which puts it in; see driver.KNOWN. Not so before v4.
+        chat.page.evaluate('hljs.addPlugin(new CopyButtonPlugin())')
+        answer = chat.regenerate()
     answer.locator('pre').hover()
     answer.locator('.hljs-copy-button').click()
     expect(answer.locator('.hljs-copy-button')).to_have_text('Copied!')
-    assert chat.page.evaluate('navigator.clipboard.readText()') == corpus.SNAKE['python']
+    copied = chat.page.evaluate('navigator.clipboard.readText()')
+    assert copied.removesuffix('\n') == corpus.SNAKE['python']  # in v1 a block ends with a newline
     chat.shot('copy-button')
 
 

@@ -1,5 +1,7 @@
 """The same page in the dark and on a phone: everything of ours can be reached and read."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -7,14 +9,43 @@ from .conftest import MODEL
 from .test_chat import SNAKE
 
 PHONE = {'width': 390, 'height': 844}
-DARK = {'theme': 'dark'}
+DARK = {'dark': True}
+
+
+@pytest.fixture
+def opened(open_page):
+    """opened(**looks): a page that looks so; dark by the button in the Session tab."""
+    toggled = []
+
+    def opened(dark=False, **looks):
+        page = open_page(**looks)
+        if dark:
+            toggle(page)
+            toggled.append(page)
+        return page
+
+    yield opened
+    for page in toggled:  # the webui keeps it, for other pages too
+        toggle(page)
+
+
+def is_dark(page) -> bool:
+    return page.page.evaluate("document.body.classList.contains('dark')")
+
+
+def toggle(page):
+    before = is_dark(page)
+    page.tab('Session')
+    page.page.get_by_role('button', name=re.compile('^Toggle')).locator('visible=true').first.click()
+    page.page.wait_for_function("before => document.body.classList.contains('dark') !== before", arg=before)
+    page.idle()
 
 
 @pytest.mark.parametrize('looks', [DARK, PHONE, {**PHONE, **DARK}], ids=['dark', 'phone', 'phone-dark'])
-def test_model_is_picked_and_asked(open_page, looks, corpus, request):
-    page = open_page(**looks)
+def test_model_is_picked_and_asked(opened, looks, corpus, request):
+    page = opened(**looks)
     name = request.node.callspec.id
-    assert page.page.evaluate("document.body.classList.contains('dark')") is ('theme' in looks)
+    assert is_dark(page) is ('dark' in looks)
     page.load(MODEL)
     table = page.page.locator('.gptq-facts table')
     table.scroll_into_view_if_needed()

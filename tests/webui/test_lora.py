@@ -15,6 +15,7 @@ from .server import TINY
 
 QUESTION = 'What is 3 plus 4?'
 ANSWER = '3 plus 4 is 7.'
+APPLIED = re.compile('Successful+y applied the LoRAs')  # with one l before v4
 
 
 def make_lora(folder, seed, scale):
@@ -78,7 +79,7 @@ def test_put_on_stacked_and_taken_off(page, server):
     seen = [bare]
     for names in (['first'], ['first', 'second'], ['second']):
         page.apply_loras(*names)
-        expect(page.status).to_contain_text('Successfully applied the LoRAs')
+        expect(page.status).to_contain_text(APPLIED)
         assert server.get('/internal/model/info')['lora_names'] == names
         seen.append(first_words(server))
     page.shot('lora')
@@ -126,7 +127,7 @@ def test_the_training_tab_trains_one(page, server):
     bare = first_words(server)
     page.refresh_loras()
     page.apply_loras('sea')
-    expect(page.status).to_contain_text('Successfully applied the LoRAs')
+    expect(page.status).to_contain_text(APPLIED)
     assert first_words(server) != bare
     page.apply_loras()
     assert server.chat(QUESTION) == ANSWER

@@ -14,6 +14,7 @@ NO_ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
 
 @pytest.mark.core
 def test_pick_chooses_everything_by_itself(page):
+    page.choose_model('plain-llama')  # or it may be picked already
     page.choose_model(MODEL)
     expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
     page.shot('picked')
@@ -55,12 +56,22 @@ def test_choosing_the_act_order_file_updates_the_facts(page):
     assert page.facts()['act-order'][0] == 'no'
 
 
-def test_a_page_at_rest_asks_the_server_nothing(page):
+def test_a_page_at_rest_asks_the_server_nothing_and_computes_nothing(page):
     page.choose_model(MODEL)
     asked = page.page.evaluate('jobs.asked')
+    busy = busy_seconds(page)
     # Nothing to wait for: that nothing happens shows in time alone.
     page.page.evaluate('new Promise(done => setTimeout(done, 1500))')
     assert page.page.evaluate('jobs.asked') == asked
+    assert busy_seconds(page) - busy < 0.5
+
+
+def busy_seconds(page) -> float:
+    """For how long a page has been at work, drawing or computing, since it was opened."""
+    tools = page.context.new_cdp_session(page.page)
+    tools.send('Performance.enable')
+    metrics = tools.send('Performance.getMetrics')['metrics']
+    return next(metric['value'] for metric in metrics if metric['name'] == 'TaskDuration')
 
 
 @pytest.mark.core
@@ -77,6 +88,15 @@ def test_load_and_unload(page):
     assert 'running' not in page.facts()
     page.tab('Chat')
     expect(page.box).to_be_hidden()
+
+
+def test_a_page_that_opens_later_shows_what_is_loaded(page, open_page):
+    page.load(MODEL)
+    other = open_page()
+    other.tab('Model')
+    expect(other.dropdown('Model')).to_have_value(MODEL)
+    assert other.facts()['running'] == page.facts()['running']
+    assert other.options('checkpoint') == [ACT_ORDER, NO_ACT_ORDER]
 
 
 def test_load_again_and_load_the_other_checkpoint(page, corpus):

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import MODEL
+from .dialect import LOADERS_WITHOUT_US
 from .driver import Page
 from .test_chat import SNAKE
 
@@ -70,7 +71,7 @@ def is_without_us(page, server):
     assert 'the loader airoboros-GPTQ leaves' in server.log()
     page.choose_model(MODEL)
     assert 'airoboros-GPTQ' not in page.options('Model loader')
-    expect(page.dropdown('Model loader')).to_have_value('Transformers')
+    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_US)
     expect(page.box).to_have_count(0)
     expect(page.page.locator('[id^=gptq]')).to_have_count(0)
     page.shot('without-us-after-restart')

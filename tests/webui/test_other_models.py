@@ -1,9 +1,14 @@
 """What is not ours, or cannot be loaded: the webui goes on as ever."""
 
+import re
+import shutil
+
 import pytest
 from playwright.sync_api import expect
 
 from .conftest import MODEL
+from .server import TINY
+from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
 
 
 def test_a_plain_llama_loads_and_chats_as_before(page):
@@ -40,3 +45,42 @@ def test_a_broken_folder_costs_one_sentence(page, folder):
     page.load(MODEL)
     page.new_chat()
     expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
+
+
+@pytest.fixture
+def mended(server):
+    """A folder one of whose two checkpoints, the one that is taken by itself, was cut short."""
+    folder = server.data / 'models' / 'airoboros-mended-GPTQ'
+    shutil.copytree(TINY, folder)
+    (folder / NO_ACT_ORDER).write_bytes((TINY / NO_ACT_ORDER).read_bytes()[:1_000_000])
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_broken_checkpoint_leaves_the_other_to_be_chosen_and_loads_once_it_is_mended(page, mended):
+    page.refresh_models()
+    page.choose_model('plain-llama')
+    page.choose_model(mended.name)
+    expect(page.page.locator('.gptq-error')).to_contain_text('the download was interrupted')
+    page.pick('checkpoint', ACT_ORDER)
+    assert page.facts()['act-order'][0] == 'yes'
+    page.load()
+    page.new_chat()
+    expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
+    page.tab('Model')
+    page.press('Unload')
+    page.idle()
+    page.choose_model('plain-llama')
+    page.choose_model(mended.name)
+    shutil.copy(TINY / NO_ACT_ORDER, mended)
+    page.load()
+    expect(page.dropdown('checkpoint')).to_have_value(NO_ACT_ORDER)
+    assert page.facts()['running']
+    page.tab('Parameters')
+    expect(page.dropdown('Preset')).to_have_value('Airoboros')
+    page.tab('Instruction template')
+    template = page.page.get_by_role('textbox', name=re.compile('^Instruction template'))
+    expect(template).to_have_value(re.compile('Airoboros 1.2 and 1.3 as they were trained'))
+    page.new_chat()
+    expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
+    page.load(MODEL)

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from . import server as webui_server
 from .conftest import COPY, MODEL
+from .dialect import LOADERS_WITHOUT_US
 from .driver import Page
 from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
 
@@ -69,7 +70,7 @@ def test_starts_without_us_after_its_settings_were_saved_with_us(saved, start, b
     server = start(saved).wait()
     page = Page(browser, server.url)
     page.choose_model(MODEL)
-    expect(page.dropdown('Model loader')).to_have_value('Transformers')
+    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_US)
     assert page.new_errors() == []
     page.close()
     server.stop()

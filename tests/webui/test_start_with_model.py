@@ -11,6 +11,7 @@ from .api import ApiServer
 from .conftest import MODEL
 from .dialect import needs
 from .server import TINY
+from .test_lora import make_lora
 from .test_model_tab import ACT_ORDER
 
 EXTENSION = ('--extensions', 'airoboros_gptq')
@@ -67,6 +68,14 @@ def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
     # The template is Airoboros': with Alpaca's, the webui's fallback, it does not answer so.
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
+    assert 'Traceback' not in server.log()
+
+
+def test_a_lora_on_the_command_line_goes_on_it(start_api, webui):
+    make_lora(webui_server.data_folder(webui) / 'loras' / 'first', 1, 0.3)
+    server = start_api('--model', MODEL, '--lora', 'first', *EXTENSION, '--nowebui')
+    assert server.loaded() == (MODEL, 'airoboros-GPTQ')
+    assert server.get('/internal/model/info')['lora_names'] == ['first']
     assert 'Traceback' not in server.log()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
 from .config import QuantizeConfig, read_json, read_quantize_config
+from .errors import GPTQError
 from .evidence import Evidence, gather
 from .family import Airoboros, recognise
 from .memory import Need, estimate, free_memory, in_words
@@ -112,9 +113,14 @@ def read_chosen(
     """read_facts() with what a page's menus say. The file that would be taken anyway is not 'named by the user'. `read`
     may be a read_facts that remembers.
     """
-    chosen = read(folder, None, named_format(checkpoint_format), device=device)
-    if checkpoint in (None, '', chosen.checkpoint.name):
-        return chosen
+    try:
+        chosen = read(folder, None, named_format(checkpoint_format), device=device)
+    except GPTQError:
+        if not checkpoint:
+            raise  # else another file may be whole, or the one to take cannot be told, and a name is asked for
+    else:
+        if checkpoint in (None, '', chosen.checkpoint.name):
+            return chosen
     return read(folder, checkpoint, named_format(checkpoint_format), device=device)
 
 

@@ -54,7 +54,7 @@ def always_plainformat_box(**kwargs) -> gr.Checkbox:
     """Ticked: the PLAINFORMAT box is there for every model of ours, not for an Airoboros alone."""
     return gr.Checkbox(
         label='PLAINFORMAT box for every model',
-        info='Shows it in the Chat tab for models that are no Airoboros, too. The Session tab keeps it with '
+        info='Shows the PLAINFORMAT box for models that are no Airoboros, too. The Session tab keeps this with '
         '"Save extensions settings".',
         **kwargs,
     )

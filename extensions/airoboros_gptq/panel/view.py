@@ -19,7 +19,8 @@ CSS = """
 #gptq-below-message > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
 .gptq-glance { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
 .gptq-glance span { display: inline-block; }
-.gptq-glance span + span::before { content: '·'; padding: 0 0.5em; }
+.gptq-glance span:not(:last-child)::after { content: '·'; padding: 0 0.25em 0 0.5em; }
+#context-helper { padding: 10px 12px !important; }
 """
 
 
@@ -34,7 +35,7 @@ def facts_html(facts: Facts, loaded: str = '') -> str:
 
 def glance_html(*parts: str) -> str:
     """One line of what there is to say; a part that is empty is left out."""
-    return f'<div class="gptq-glance">{"".join(f"<span>{escape(part)}</span>" for part in parts if part)}</div>'
+    return f'<div class="gptq-glance">{" ".join(f"<span>{escape(part)}</span>" for part in parts if part)}</div>'
 
 
 def error_html(sentence: str) -> str:

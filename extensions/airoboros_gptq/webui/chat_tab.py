@@ -11,7 +11,7 @@ from ..panel import controls, view
 from ..panel.context_helper import context_helper
 from . import loading
 from .names import BELOW_MESSAGE, CONTEXT_HELPER, GLANCE, LOOK, PLAINFORMAT
-from .placing import inside
+from .placing import inside, watch
 
 
 def create() -> None:
@@ -25,23 +25,25 @@ def create() -> None:
         shared.gradio[LOOK] = gr.Button(visible=False, elem_id=LOOK)
 
 
-# The page itself sees that an answer has been drawn, and when it is still presses a hidden button: the webui's own events
-# are not touched, and where the line is hidden, with another loader, nothing is asked at all. What is drawn is
-# {'html': …} since v3, and text before.
-_LOOK_WHEN_STILL = f"""(drawn) => {{
-    const html = drawn?.html ?? drawn;
-    if (html === window.{LOOK} || !document.getElementById('{GLANCE}')?.offsetParent) return [];
-    window.{LOOK} = html;
-    clearTimeout(window.{LOOK}_timer);
-    window.{LOOK}_timer = setTimeout(() => document.getElementById('{LOOK}')?.click(), 250);
+# The page itself sees that an answer has been drawn, and when it is whole presses a hidden button; where the line is hidden,
+# with another loader, nothing is asked. Not by an event of gradio's: see placing.watch.
+_LOOK_WHEN_STILL = f"""() => {{
+    const area = document.getElementById('chat')?.parentNode?.parentNode?.parentNode;
+    let timer;
+    const look = () => {{
+        if (area.closest('._generating') || area.querySelector('._generating')) return later();
+        if (document.getElementById('{GLANCE}')?.offsetParent) document.getElementById('{LOOK}')?.click();
+    }};
+    const later = () => {{ clearTimeout(timer); timer = setTimeout(look, 250); }};
+    if (area) new MutationObserver(later).observe(area, {{childList: true, subtree: true, characterData: true}});
     return [];
 }}"""
 
 
 def create_events() -> None:
     """The line says anew how fast it went when an answer has been drawn."""
-    shared.gradio['display'].change(None, gradio('display'), None, js=_LOOK_WHEN_STILL)
-    shared.gradio[LOOK].click(show_glance, None, gradio(GLANCE), show_progress=False)
+    watch(_LOOK_WHEN_STILL)
+    shared.gradio[LOOK].click(show_glance, None, gradio(GLANCE), show_progress=False, trigger_mode='always_last')
 
 
 def show_glance() -> str:
@@ -153,7 +155,10 @@ def _asked_plain(history: dict, row: int) -> bool:
     current = meta.get('current_version_index', len(versions) - 1)
     if 0 <= current < len(versions) and 'plainformat' in versions[current]:
         return versions[current]['plainformat']
-    return has_plainformat(history['internal'][row][0])
+    if not has_plainformat(history['internal'][row][0]):
+        return False
+    # Where the user typed the word, it may have been for a model to which it means nothing.
+    return not has_plainformat(history['visible'][row][0]) or offers_plainformat()
 
 
 def _any_marked(history: dict) -> bool:

@@ -13,6 +13,7 @@ from ..core.config import is_gptq_folder, read_json
 from ..core.errors import GPTQError, first_line
 from ..core.facts import Facts, named_format, read_chosen, read_facts
 from ..core.family import Airoboros, recognise
+from ..core.weight_files import list_checkpoints
 from . import versions
 from .limits import max_memory
 from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
@@ -65,7 +66,12 @@ def glance() -> tuple[str, ...]:
 
 def airoboros() -> Airoboros | None:
     """The Airoboros that is loaded; None for another model, another loader, or none. Reads two small files; never raises."""
-    folder = model_folder(shared.model_name) if is_loaded() else None
+    return family(shared.model_name) if is_loaded() else None
+
+
+def family(model_name) -> Airoboros | None:
+    """The Airoboros that a folder holds, whatever became of its weights. Reads two small files; never raises."""
+    folder = model_folder(model_name)
     if folder is None:
         return None
     try:
@@ -84,6 +90,14 @@ def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | No
     read = partial(_read, _state_of(folder), 'torch' in sys.modules)
     device = 'cpu' if shared.args.cpu else None
     return read_chosen(folder, checkpoint, checkpoint_format, device, read).now()
+
+
+def checkpoints(model_name) -> list[str]:
+    """The checkpoints of a model's folder, broken ones among them; none where that cannot be told."""
+    try:
+        return list_checkpoints(model_folder(model_name) or Path(model_name))
+    except GPTQError:
+        return []
 
 
 @lru_cache(maxsize=16)  # a pick asks four times, and the headers of a 7B take a while

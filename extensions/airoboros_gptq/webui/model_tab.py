@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
-from modules import shared
+from modules import models_settings, shared, ui
 from modules.utils import gradio
 
 from ..core.errors import GPTQError
@@ -25,19 +25,25 @@ from .names import (
     PLAINFORMAT_NOTEBOOK,
     PRESET_OF,
     REFRESH,
+    STATUS,
+    UNREADABLE,
 )
-from .placing import below, inside
+from .placing import below, inside, watch
 
 _ALWAYS = 'always_offer_plainformat'  # in script.py's params
 _OFFERED = (PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, BELOW_MESSAGE, GLANCE)
 
-# gr.Markdown says `change` whenever the page is drawn anew. Were the server asked each time, its answer would draw the
-# page anew, without end. So the page itself looks whether the line has changed, and only then presses a hidden button.
-# Not at the first time, when the page opens: that is _page_opened's.
-_PRESS_IF_CHANGED = f"""(line) => {{
-    const before = window.{REFRESH};
-    window.{REFRESH} = line;
-    if (before !== undefined && before !== line) document.getElementById('{REFRESH}')?.click();
+# The page itself sees that the status line has changed, and presses a hidden button. Progress is drawn beside the line.
+_PRESS_IF_CHANGED = f"""() => {{
+    const line = document.getElementById('{STATUS}');
+    const read = () => (line.querySelector('.prose') ?? line).textContent;
+    let before = line && read();
+    const look = () => {{
+        if (before === read()) return;
+        before = read();
+        document.getElementById('{REFRESH}')?.click();
+    }};
+    if (line) new MutationObserver(look).observe(line, {{childList: true, subtree: true, characterData: true}});
     return [];
 }}"""
 
@@ -51,10 +57,12 @@ def create() -> None:
         shared.gradio[ALWAYS_PLAINFORMAT] = controls.always_plainformat_box(
             value=bool(loading.params.get(_ALWAYS)), visible=False, interactive=not shared.args.multi_user
         )
+    shared.gradio['model_status'].elem_id = STATUS  # it has none
     with below(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
         shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
         shared.gradio[PRESET_OF] = gr.State(None)  # the model that it was set for; None until the page is open
+        shared.gradio[UNREADABLE] = gr.State(None)  # the model, if its folder could not be read when it was picked
 
 
 def create_events() -> None:
@@ -62,18 +70,19 @@ def create_events() -> None:
     notebook_tab.create_events()
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
-            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS), show_progress=False
+            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS, UNREADABLE), show_progress=False
         )
         for key in (CHECKPOINT, FORMAT):
             shared.gradio[key].input(
                 _show_facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
             )
-        shared.gradio['model_status'].change(None, gradio('model_status'), None, js=_PRESS_IF_CHANGED)
+        watch(_PRESS_IF_CHANGED)
         shared.gradio[REFRESH].click(
             _status_changed,
-            gradio('model_menu', CHECKPOINT, PRESET_OF, FORMAT),
-            gradio(FACTS, *_OFFERED, 'preset_menu', PRESET_OF),
+            gradio('model_menu', CHECKPOINT, PRESET_OF, UNREADABLE, FORMAT),
+            gradio(FACTS, *_OFFERED, 'preset_menu', PRESET_OF, UNREADABLE, *_settings()),
             show_progress=False,
+            trigger_mode='always_last',  # or a line that comes while the one before is being answered is lost
         )
         shared.gradio[ALWAYS_PLAINFORMAT].input(
             _set_always, gradio(ALWAYS_PLAINFORMAT), gradio(*_OFFERED), show_progress=False
@@ -87,18 +96,20 @@ def create_events() -> None:
 
 
 def _picked(model_name):
-    from modules.models_settings import get_model_metadata
-
+    """The menu of checkpoints, the facts, and the model's name if its folder cannot be read."""
     if not loading.is_ours(model_name):
-        return gr.update(choices=[], value=''), ''
+        return gr.update(choices=[], value=''), '', model_name
     try:
         default = loading.facts(model_name)
     except GPTQError as e:
-        return gr.update(choices=[], value=''), view.error_html(str(e))
-    saved = get_model_metadata(model_name)
+        return _menu(loading.checkpoints(model_name), ''), view.error_html(str(e)), model_name
+    saved = models_settings.get_model_metadata(model_name)
     chosen = saved.get(CHECKPOINT) or default.checkpoint.name
-    menu = gr.update(choices=default.candidates, value=chosen, interactive=len(default.candidates) > 1)
-    return menu, _show_facts(model_name, chosen, saved.get(FORMAT))
+    return _menu(default.candidates, chosen), _show_facts(model_name, chosen, saved.get(FORMAT)), None
+
+
+def _menu(choices: list[str], chosen: str):
+    return gr.update(choices=choices, value=chosen, interactive=len(choices) > 1)
 
 
 def _show_facts(model_name, checkpoint, checkpoint_format='auto'):
@@ -111,21 +122,37 @@ def _show_facts(model_name, checkpoint, checkpoint_format='auto'):
     return view.facts_html(facts, loading.running(facts))
 
 
-def _status_changed(model_name, checkpoint, preset_of, checkpoint_format='auto'):
-    shown = _show_facts(model_name, checkpoint, checkpoint_format), *_offered()
-    if preset_of in (None, model_name):
-        return *shown, gr.update(), gr.update()
-    return *shown, _preset_for(model_name), model_name
+def _status_changed(model_name, checkpoint, preset_of, unreadable, checkpoint_format='auto'):
+    facts, settings = None, [gr.update() for _ in _settings()]
+    if unreadable == model_name:
+        menu, facts, unreadable = _picked(model_name)
+        if unreadable is None:  # it was downloaded since: all that a pick would set now
+            settings, preset_of = _settings_of(model_name, menu), ''
+    if facts is None or unreadable:
+        facts = _show_facts(model_name, checkpoint, checkpoint_format)
+    preset = gr.update(), preset_of
+    if preset_of not in (None, model_name):
+        preset = _preset_for(model_name), model_name
+    return facts, *_offered(), *preset, unreadable, *settings
+
+
+def _settings() -> list[str]:
+    """What a pick may set: the settings that the webui keeps with a model, its template and its context length."""
+    return [key for key in ui.list_interface_input_elements() if key not in (*_OFFERED, 'preset_menu')]
+
+
+def _settings_of(model_name, menu) -> list:
+    """As the webui's own handler of the pick fills them."""
+    found = {key: gr.update(value=value) for key, value in models_settings.get_model_metadata(model_name).items()}
+    found[CHECKPOINT] = menu
+    return [found.get(key, gr.update()) for key in _settings()]
 
 
 def _preset_for(model_name):
     """Once for each pick, and after the webui's own handlers of the pick: a preset that is set while they are at work
     makes the webui gather the page half changed, and an Airoboros gets the context length of the model before.
     """
-    try:
-        airoboros = loading.is_ours(model_name) and loading.facts(model_name).airoboros
-    except GPTQError:
-        airoboros = False
+    airoboros = loading.is_ours(model_name) and loading.family(model_name)
     return gr.update(value=PRESET_NAME) if airoboros and _has_preset() else gr.update()
 
 

@@ -8,6 +8,7 @@ Seen working on v4.9, v4.7.3, v4.0, v3.23, v3.12, v3.3, v2.2 and v1.16; what dif
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 
@@ -33,6 +34,7 @@ from .names import (
     PRESET_OF,
     REFRESH,
     TAKEN_FOR_TRANSFORMERS,
+    UNREADABLE,
 )
 from .patching import patch, switch_on
 from .placing import create_events, create_or_stand_in
@@ -50,6 +52,7 @@ def apply() -> None:
         ('modules.models_settings', 'get_model_metadata', _get_model_metadata, 'template and checkpoint by themselves'),
         ('modules.models', versions.transformers_loader(), _transformers_loader, 'loading GPTQ models'),
         ('modules.models', 'load_model', _load_model, 'loading GPTQ models'),
+        ('modules.LoRA', 'merge_loras', _merge_loras, 'several LoRAs at once'),
         (elements, 'list_model_elements', _list_model_elements, 'keeping checkpoint, kernel and format'),
     ):
         patch(module, name, make, feature)
@@ -62,12 +65,12 @@ def apply() -> None:
         ('modules.ui', 'list_interface_input_elements', _list_interface_input_elements, 'the PLAINFORMAT box'),
         ('modules.ui', 'apply_interface_values', _apply_interface_values, 'a PLAINFORMAT box per browser'),
         ('modules.ui_model_menu', 'create_ui', _model_create_ui, 'checkpoint, kernel and format in the Model tab'),
-        ('modules.ui_model_menu', 'create_event_handlers', _model_create_event_handlers, 'facts in the Model tab'),
+        ('modules.ui_model_menu', 'create_event_handlers', _events('model_tab'), 'facts in the Model tab'),
         ('modules.ui_model_menu', 'load_model_wrapper', _load_model_wrapper, 'errors in one sentence'),
         ('modules.ui_chat', 'create_ui', _chat_create_ui, 'the PLAINFORMAT box'),
-        ('modules.ui_chat', 'create_event_handlers', _chat_create_event_handlers, 'tokens per second in the Chat tab'),
-        ('modules.ui_notebook', 'create_ui', _notebook_create_ui, 'the PLAINFORMAT box in the Notebook tab'),
-        ('modules.ui_default', 'create_ui', _default_create_ui, 'the PLAINFORMAT box in the Default tab'),
+        ('modules.ui_chat', 'create_event_handlers', _events('chat_tab'), 'tokens/s in the Chat tab'),
+        ('modules.ui_notebook', 'create_ui', _box(PLAINFORMAT_NOTEBOOK), 'the PLAINFORMAT box in the Notebook tab'),
+        ('modules.ui_default', 'create_ui', _box(PLAINFORMAT_DEFAULT), 'the PLAINFORMAT box in the Default tab'),
         ('modules.chat', 'chatbot_wrapper', _chatbot_wrapper, 'PLAINFORMAT when an answer is regenerated'),
         ('modules.chat', 'generate_chat_prompt', _generate_chat_prompt, 'Continue and attachments as trained'),
         ('modules.chat', 'handle_edit_message_click', _handle_edit_message_click, 'PLAINFORMAT of an edited question'),
@@ -204,6 +207,21 @@ def _transformers_loader(original):
     return transformers_loader
 
 
+def _merge_loras(original):
+    """Makes one of several LoRAs, by the names of those that were on before: the webui sets shared.lora_names afterwards."""
+
+    def merge_loras():
+        from modules import shared
+
+        from . import loading
+
+        if loading.is_loaded():
+            shared.lora_names = [name for name in shared.model.peft_config if name != '__merged']
+        original()
+
+    return merge_loras
+
+
 def _save_model_settings(original):
     """The webui would write `loader: airoboros-GPTQ`, on which a webui that starts with --model, or without us, dies."""
 
@@ -248,9 +266,8 @@ def _model_create_ui(original):
         original()
         from . import model_tab
 
-        create_or_stand_in(
-            model_tab.create, (CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH, PRESET_OF)
-        )
+        ours = CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH, PRESET_OF, UNREADABLE
+        create_or_stand_in(model_tab.create, ours)
 
     return create_ui
 
@@ -268,48 +285,32 @@ def _chat_create_ui(original):
     return create_ui
 
 
-def _notebook_create_ui(original):
-    """The PLAINFORMAT box once more, below the text that create_ui makes."""
-    return _with_box(original, PLAINFORMAT_NOTEBOOK)
+def _box(key: str):
+    """The PLAINFORMAT box once more, below the text that create_ui makes in the Notebook and the Default tab."""
+
+    def make(original):
+        def create_ui():
+            original()
+            from . import notebook_tab
+
+            create_or_stand_in(lambda: notebook_tab.create(key), (key,))
+
+        return create_ui
+
+    return make
 
 
-def _default_create_ui(original):
-    """As in the Notebook tab."""
-    return _with_box(original, PLAINFORMAT_DEFAULT)
-
-
-def _with_box(original, key: str):
-    def create_ui():
-        original()
-        from . import notebook_tab
-
-        create_or_stand_in(lambda: notebook_tab.create(key), (key,))
-
-    return create_ui
-
-
-def _model_create_event_handlers(original):
+def _events(tab: str):
     """Handlers must be made inside the page, after all of its components."""
 
-    def create_event_handlers():
-        original()
-        from . import model_tab
+    def make(original):
+        def create_event_handlers():
+            original()
+            create_events(importlib.import_module(f'.{tab}', __package__).create_events, tab)
 
-        create_events(model_tab.create_events, 'Model')
+        return create_event_handlers
 
-    return create_event_handlers
-
-
-def _chat_create_event_handlers(original):
-    """As in the Model tab."""
-
-    def create_event_handlers():
-        original()
-        from . import chat_tab
-
-        create_events(chat_tab.create_events, 'Chat')
-
-    return create_event_handlers
+    return make
 
 
 def _load_model_wrapper(original):

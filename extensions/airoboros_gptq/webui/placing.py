@@ -33,6 +33,16 @@ def below(block):
     parent.children[at:at] = added
 
 
+def watch(js: str) -> None:
+    """Has a page call a function of JavaScript once, when it is open, to watch what is drawn by a MutationObserver. An event
+    of gradio's would not do: Markdown says `change` whenever it is drawn, the function that is called for it has the page
+    drawn anew, and so without end; the browser takes a whole core for it.
+    """
+    from modules import shared
+
+    shared.gradio['interface'].load(None, None, None, js=js)
+
+
 def create_or_stand_in(make, keys) -> None:
     """Makes components. Should it fail, invisible ones stand in: the webui looks all of them up by name."""
     try:
@@ -48,8 +58,8 @@ def create_or_stand_in(make, keys) -> None:
 
 
 def create_events(make, tab: str) -> None:
-    """Makes the events of a tab. Should it fail, the webui starts without them."""
+    """Makes the events of a tab, named for the log. Should it fail, the webui starts without them."""
     try:
         make()
     except Exception:
-        logger.exception(f'airoboros_gptq: its events in the {tab} tab could not be made.')
+        logger.exception(f'airoboros_gptq: the events of {tab} could not be made.')

@@ -25,13 +25,14 @@ def describe(model_name, settings: dict) -> None:
     settings.setdefault(FORMAT, 'auto')
     try:
         facts = loading.facts(model_name)
-    except GPTQError:
+    except GPTQError:  # the status line has the sentence
         settings.setdefault(CHECKPOINT, '')
-        return  # the status line has the sentence
-    if settings.get(CHECKPOINT) not in facts.candidates:
-        settings[CHECKPOINT] = facts.checkpoint.name
-    if facts.family and not _template_is_chosen(model_name, settings, facts.family):
-        template = facts.family.format.template
+    else:
+        if settings.get(CHECKPOINT) not in facts.candidates:
+            settings[CHECKPOINT] = facts.checkpoint.name
+    airoboros = loading.family(model_name)
+    if airoboros and not _template_is_chosen(model_name, settings, airoboros):
+        template = airoboros.format.template
         try:
             settings |= {'instruction_template': template, 'instruction_template_str': _trained(template)}
         except GPTQError as e:

@@ -1,0 +1,12 @@
+"""LoRAs of peft on the loaded model."""
+
+from modules import shared
+
+
+def add_lora_to_model(lora_names):
+    merge_loras()
+    shared.lora_names = lora_names
+
+
+def merge_loras():
+    shared.model.merged = list(shared.lora_names)
