@@ -22,7 +22,6 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from .decoding_plan import CannotPlan, Plan, make_plan
 from .errors import first_line
 from .gpu.current import on
-from .gpu.prefill import prefill
 from .kernels.triton_gptq import TritonKernel
 from .kv_store import GrowingCache
 from .linear import GPTQLinear
@@ -102,6 +101,8 @@ class Decoding:
 
     def _many(self, cache: GrowingCache, ids: torch.Tensor, kwargs: dict) -> torch.Tensor:
         """Logits [1, n, vocabulary] of a prompt, or of its last tokens where they alone are asked for."""
+        from .gpu.prefill import prefill  # imports Triton
+
         self._at = None
         self.step.leave()  # another conversation's cache may have been dropped for this one
         hidden = prefill(self.plan, ids, cache, cache.held())
