@@ -12,6 +12,11 @@ CSS = """
 .gptq-facts td { padding: 2px 12px 2px 0 !important; vertical-align: top; overflow-wrap: anywhere; min-width: 9.5em; }
 .gptq-facts td:first-child { white-space: nowrap; opacity: 0.75; min-width: 0; }
 .gptq-facts td:last-child { opacity: 0.6; }
+@media (max-width: 700px) { /* on a phone, where a value comes from stands below it */
+    .gptq-facts tr { display: grid; grid-template-columns: 8em 1fr; }
+    .gptq-facts td { min-width: 0; }
+    .gptq-facts td:last-child { grid-column: 2; padding-bottom: 6px !important; }
+}
 .gptq-error { border-left: 3px solid #d33; padding-left: 10px; }
 #plainformat { min-width: 0; width: fit-content; padding: 2px 0; border: none; background: none; }
 #plainformat label { font-size: 0.85em; }
