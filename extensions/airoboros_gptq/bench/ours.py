@@ -75,7 +75,7 @@ class Ours:
         crop_to(cache, context)
         return seconds
 
-    def cache_bytes(self) -> int | None:
+    def cache_bytes(self) -> int:
         """Of the KV caches that are held, where they are ours."""
         return sum(cache.nbytes for cache in self._caches.values() if hasattr(cache, 'nbytes'))
 

@@ -86,8 +86,8 @@ def block_sums(
     """x, as write_split() leaves it, times TILES tiles of 32 columns, `first` and others `apart`: fp32 [TILES, 8, 4], column
     g + 8 * i of a tile at [., g, i].
 
-    `steps` is K / 32. Warps share out the rows, AT_ONCE steps at a time, which divides steps_per_group, and ask for the next
-    ones' words while they work. Without TENSOR it is the same, code by code. EARLY: as launch_early.py says.
+    `steps` is K / 32. Warps share out the rows, AT_ONCE steps at a time, which divides `steps` and steps_per_group, and ask for
+    the next ones' words while they work. Without TENSOR it is the same, code by code. EARLY: as early.py says.
     """
     row = tl.arange(0, 32 * WARPS)
     SHARES: tl.constexpr = WARPS // TILES

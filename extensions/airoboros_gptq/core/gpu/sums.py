@@ -8,10 +8,9 @@ import triton.language as tl
 from . import layout
 from .blocks import block_sums, write_split
 from .early import await_inputs
-from .matmul import factors, place_of, tile_sums
+from .matmul import TILE, factors, place_of, tile_sums
 
 WORDS, BLOCKS, TENSOR = (tl.constexpr(form) for form in layout.FORMS)
-_TILE = tl.constexpr(layout.TILE)
 
 
 @triton.jit
@@ -30,7 +29,7 @@ def linear_sums(
         tiles = program * SIDE + both % SIDE + both // SIDE * programs * SIDE
         sums = tile_sums(x, codes, scales, zeros, tiles, words, groups, words_per_group, one, BITS, HAS_ZEROS, WARPS * 32, TILES,
                          AHEAD)  # fmt: skip
-        return tl.reshape(sums, [HALVES, SIDE * _TILE])
+        return tl.reshape(sums, [HALVES, SIDE * TILE])
     else:
         sums = block_sums(x, codes, scales, zeros, program, programs, words, groups, words_per_group,
                           HAS_ZEROS, WARPS, HALVES, AHEAD, FORM == TENSOR, EARLY)  # fmt: skip
@@ -41,7 +40,7 @@ def linear_sums(
 def columns_of(program, HALVES: tl.constexpr, FORM: tl.constexpr, TILES: tl.constexpr):
     """The columns [C] of a program's sums, of the first half."""
     if FORM == WORDS:
-        return program * (TILES // HALVES * _TILE) + tl.arange(0, TILES // HALVES * _TILE)
+        return program * (TILES // HALVES * TILE) + tl.arange(0, TILES // HALVES * TILE)
     else:
         n = tl.arange(0, 32)
         return program * 32 + n // 4 + n % 4 * 8
