@@ -93,6 +93,18 @@ def test_box_and_helper_show_for_what_is_loaded(load, name, box, helper):
     assert offered(webui) == (False, False)
 
 
+def test_a_model_that_idle_timeout_put_away_is_asked_as_before(load):
+    """It comes back once the prompt is made: the prompt is to be the one that was trained."""
+    webui = load(V1_2)
+    webui.shared.model = None
+    assert offered(webui) == (False, False)
+    webui.shared.args.idle_timeout = 1
+    assert offered(webui) == (True, True)
+    assert webui.script.chat_input_modifier('Hi', 'Hi', {BOX: True})[0] == 'Hi  PLAINFORMAT'
+    webui.shared.model_name = 'None'  # Unload
+    assert offered(webui) == (False, False)
+
+
 def test_a_setting_offers_the_box_with_every_model_of_ours(load):
     webui = load(OTHER)
     webui.script.params['always_offer_plainformat'] = True  # as the webui does it, from settings.yaml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, TimeoutError, expect
+from playwright.sync_api import Browser, Error, Locator, expect
 
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
 KNOWN = (
@@ -249,7 +249,7 @@ class Page:
         server.wait()
         try:
             self.open()
-        except TimeoutError:  # a page that was asked for while the old server went; its user would reload it
+        except Error:  # the page was just loading itself, or from the server that went; its user would open it again
             self.open()
         self.errors.clear()  # of the page that lost its server
 
@@ -270,11 +270,18 @@ class Page:
         return self.page.locator('#gptq_glance')
 
     def mode(self, name: str) -> None:
-        """instruct, chat-instruct or chat."""
+        """instruct, chat-instruct or chat; with a character, where there is to be one."""
         self.tab('Chat')
         self.page.locator(f'#chat-mode input[value={name}]').dispatch_event('click')
         expect(self.page.locator(f'#chat-mode input[value={name}]')).to_be_checked()
         self.idle()
+        character = self.page.locator('#character-menu input').first
+        if name != 'instruct' and not character.input_value():
+            # Before v3 a page that is opened after a model was loaded may have lost it, with or without us.
+            self.tab('Parameters')
+            self.page.get_by_role('tab', name='Chat', exact=True).last.click()
+            self.pick_in(character, 'Assistant')
+            self.tab('Chat')
 
     def new_chat(self, greeted: bool = False) -> None:
         """An empty chat; in the modes with a character, one that begins with its greeting."""

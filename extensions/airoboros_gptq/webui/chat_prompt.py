@@ -11,7 +11,7 @@ def generate(webuis, user_input, state: dict, **kwargs):
     PLAINFORMAT at the end of its message. Two things, where its caller asks for the rows too.
     """
     made = webuis(user_input, state, **kwargs)
-    if not loading.is_loaded():
+    if not loading.answers_next():
         return made
     prompt, *rows = made if isinstance(made, tuple) else (made,)
     airoboros, history = loading.airoboros(), kwargs.get('history', state['history'])

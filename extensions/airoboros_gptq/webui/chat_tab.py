@@ -66,14 +66,14 @@ def create_helper() -> None:
 
 
 def offers_plainformat() -> bool:
-    """Whether the loaded model learned PLAINFORMAT, or the user wants the box for every model of ours."""
+    """Whether the model learned PLAINFORMAT, or the user wants the box for every model of ours."""
     if loading.params.get('always_offer_plainformat'):
-        return loading.is_loaded()
+        return loading.answers_next()
     return spaces() is not None
 
 
 def spaces() -> int | None:
-    """Before PLAINFORMAT, as the loaded model learned it; None for one that did not."""
+    """Before PLAINFORMAT, as the model learned it; None for one that did not."""
     airoboros = loading.airoboros()
     return airoboros.plainformat_spaces if airoboros else None
 

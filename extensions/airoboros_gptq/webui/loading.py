@@ -47,6 +47,14 @@ def is_loaded() -> bool:
     return shared.model is not None and shared.args.loader == LOADER
 
 
+def answers_next() -> bool:
+    """Whether the next answer comes from a model of ours: from the one that is loaded, or from one that --idle-timeout put
+    away, which the webui loads again once the prompt is made.
+    """
+    rests = shared.model is None and getattr(shared.args, 'idle_timeout', 0) > 0
+    return is_loaded() or (rests and shared.args.loader == LOADER and is_ours(shared.model_name))
+
+
 def running(of: Facts) -> str:
     """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
     return _running if is_loaded() and of.identity == _loaded else ''
@@ -65,8 +73,8 @@ def glance() -> tuple[str, ...]:
 
 
 def airoboros() -> Airoboros | None:
-    """The Airoboros that is loaded; None for another model, another loader, or none. Reads two small files; never raises."""
-    return family(shared.model_name) if is_loaded() else None
+    """The Airoboros that answers next; None for another model, another loader, or none. Reads two small files; never raises."""
+    return family(shared.model_name) if answers_next() else None
 
 
 def family(model_name) -> Airoboros | None:

@@ -158,7 +158,7 @@ def _preset_for(model_name):
 
 def _page_opened():
     name = shared.model_name
-    if not (loading.is_ours(name) and loading.is_loaded()):
+    if not (loading.is_ours(name) and loading.answers_next()):
         return gr.update(), '', *_offered(), ''
     chosen = getattr(shared.args, CHECKPOINT, '')
     try:

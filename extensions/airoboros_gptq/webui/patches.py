@@ -340,7 +340,7 @@ def _chatbot_wrapper(original):
     def chatbot_wrapper(text, state, regenerate=False, *args, **kwargs):
         from . import chat_tab, loading
 
-        if not regenerate or state.get('_tool_turn') or not loading.is_loaded():
+        if not regenerate or state.get('_tool_turn') or not loading.answers_next():
             yield from original(text, state, regenerate, *args, **kwargs)
             return
         was_plain = chat_tab.last_is_plain(state['history'])
