@@ -17,6 +17,7 @@ from .kv_store import cache_name, make_cache
 from .model_state import ModelState
 from .out_of_memory import is_out_of_memory
 from .prefix_cache import PrefixCache
+from .token_loop import in_place_of_transformers_own
 
 # Settings of generate() under which there is more than one sequence, another cache, or another way of decoding.
 _NOT_PLAIN = {
@@ -80,7 +81,8 @@ class Turns:
         criteria = StoppingCriteriaList([record, *(kwargs.pop('stopping_criteria', None) or ())])
         try:
             own = {cache_name(type(model)): cache, 'stopping_criteria': criteria}
-            return generate(model, *args, **kwargs, **own)
+            loop = in_place_of_transformers_own(kwargs.get('streamer'))
+            return generate(model, *args, **kwargs, **own, **loop)
         except Exception as e:
             if is_out_of_memory(e):
                 self.kept.clear()  # the next attempt has their room

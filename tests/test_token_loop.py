@@ -1,0 +1,169 @@
+"""Our loop over the tokens against transformers' own: the same tokens, told to the same listeners."""
+
+import pytest
+import torch
+from airoboros_gptq import load
+from airoboros_gptq.core import token_loop
+from support import PLAIN, TINY
+from test_architectures import FOLDERS, NAMES, build
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from turn_support import tokens
+
+pytestmark = pytest.mark.skipif(not token_loop.IS_TAKEN, reason='this transformers has no place for a loop of ours')
+
+
+@pytest.fixture(scope='module')
+def model():
+    return load(TINY, checkpoint=PLAIN, kernel='reference', device='cpu', progress=lambda done, total: None)[0]
+
+
+@pytest.fixture(params=['after', 'ahead'])
+def looked(request, monkeypatch):
+    """When a token is looked at: after the pass over it has begun, as on a GPU, or before."""
+    if request.param == 'ahead':
+        monkeypatch.setattr(token_loop, '_Look', Ahead)
+    return request.param
+
+
+class Ahead:
+    """As on a GPU, where bringing a token to the CPU takes a while."""
+
+    waits = True
+
+    def __init__(self, device):
+        pass
+
+    def at(self, token):
+        self.token = token[0].clone()
+
+    def seen(self):
+        return self.token
+
+
+class Listener(StoppingCriteria):
+    """Keeps all that it is told, as the webui's does; says no in its own way."""
+
+    def __init__(self, no=False):
+        self.heard, self.no = [], no
+
+    def __call__(self, input_ids, scores, **kwargs):
+        self.heard.append(input_ids[0])
+        return self.no
+
+
+class Streamer:
+    def __init__(self):
+        self.put_, self.ended = [], 0
+
+    def put(self, value):
+        self.put_.append(value.flatten().tolist())
+
+    def end(self):
+        self.ended += 1
+
+
+class Twice(LogitsProcessor):
+    """Changes scores in their place and by what was said."""
+
+    def __call__(self, input_ids, scores):
+        scores[:, input_ids[0]] += 0.5
+        return scores * 1.01
+
+
+def both(model, prompt, **settings):
+    """What ours and transformers' own give, with all that listeners heard."""
+    settings = {'max_new_tokens': 12, 'do_sample': False, 'eos_token_id': None, 'pad_token_id': 0} | settings
+    found = []
+    model.generate.kept.clear()
+    for generate in (model.generate, lambda **kwargs: type(model).generate(model, **kwargs)):
+        listeners = Listener(), Listener(torch.tensor([False]))
+        criteria = StoppingCriteriaList([*listeners, *settings.get('stopping_criteria', ())])
+        streamer = Streamer()
+        torch.manual_seed(5)
+        out = generate(
+            inputs=prompt,
+            attention_mask=torch.ones_like(prompt),
+            streamer=streamer,
+            **{**settings, 'stopping_criteria': criteria},
+        )
+        heard = [[ids.tolist() for ids in listener.heard] for listener in listeners]
+        found.append((out.tolist(), heard, streamer.put_, streamer.ended, torch.rand(1).item()))
+    return found
+
+
+@pytest.mark.parametrize('count', [1, 2, 40])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {},
+        {'do_sample': True, 'temperature': 1.7, 'top_k': 40, 'top_p': 0.9},
+        {'logits_processor': LogitsProcessorList([Twice()]), 'repetition_penalty': 1.2},
+        {'guidance_scale': 1.5},
+        {'do_sample': True, 'no_repeat_ngram_size': 2, 'min_new_tokens': 1, 'bad_words_ids': [[5], [9]]},
+    ],
+    ids=['greedy', 'sampled', 'processors', 'cfg', 'bans'],
+)
+def test_the_same_tokens_told_to_the_same_listeners(model, looked, settings, count):
+    ours, theirs = both(model, tokens(23), max_new_tokens=count, **settings)
+    assert ours == theirs
+    assert len(ours[2]) == 1 + count  # the prompt, and each token
+
+
+def test_it_ends_where_the_text_ends(model, looked):
+    prompt = tokens(20)
+    (out, *_), _ = both(model, prompt)
+    for ends in (out[0][23], [out[0][23], 3]):
+        ours, theirs = both(model, prompt, eos_token_id=ends)
+        assert ours == theirs
+        assert len(ours[0][0]) <= 24
+
+
+class AtLength(StoppingCriteria):
+    def __init__(self, length):
+        self.length = length
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return torch.full((len(input_ids),), input_ids.shape[1] >= self.length)
+
+
+def test_a_criterion_of_the_callers_ends_it(model, looked):
+    ours, theirs = both(model, tokens(20), stopping_criteria=[AtLength(25)])
+    assert ours == theirs
+    assert len(ours[0][0]) == 25
+
+
+def test_a_time_limit_ends_it(model, looked):
+    out = model.generate(tokens(20), max_new_tokens=1500, max_time=0.0, do_sample=False, eos_token_id=None)
+    assert out.shape[1] == 21
+
+
+def test_a_turn_that_was_stopped_is_gone_on_from(model, looked):
+    """Whether the last token was read already or not, the next turn's answer is that of a fresh computation."""
+    settings = {'max_new_tokens': 9, 'do_sample': False, 'eos_token_id': None, 'pad_token_id': 0}
+    model.generate.kept.clear()
+    prompt = tokens(30)
+    for _ in range(3):
+        out = model.generate(prompt, stopping_criteria=StoppingCriteriaList([AtLength(prompt.shape[1] + 4)]), **settings)
+        prompt = torch.cat((out, tokens(5)), dim=1)
+        fresh = type(model).generate(model, prompt, **settings)
+        assert model.generate(prompt, **settings).equal(fresh)
+
+
+def test_a_processor_that_asks_for_more_is_told_so_by_transformers(model):
+    class Greedy(LogitsProcessor):
+        def __call__(self, input_ids, scores, more):
+            return scores
+
+    with pytest.raises(ValueError, match='more'):
+        model.generate(tokens(5), logits_processor=LogitsProcessorList([Greedy()]), max_new_tokens=2)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_architecture(name):
+    from airoboros_gptq.core.turns import remember_turns
+
+    model = build(FOLDERS / name)
+    remember_turns(model)
+    prompt = torch.randint(3, model.config.vocab_size, (1, 17))
+    ours, theirs = both(model, prompt, do_sample=True, temperature=1.3)
+    assert ours == theirs
