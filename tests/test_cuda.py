@@ -170,3 +170,18 @@ def test_the_graph_gives_the_logits_of_the_layers(order):
             for c in caches[which]:
                 crop_to(c, 15)
     assert model.forward.step.is_captured
+
+
+@pytest.mark.parametrize('settings', [{}, {'do_sample': True, 'temperature': 1.5, 'top_p': 0.9}], ids=str)
+def test_answers_are_those_of_transformers_own_loop(settings):
+    """Turn by turn, though each pass is started before its token was looked at."""
+    from airoboros_gptq import load
+    from test_token_loop import both
+
+    model, _ = load(TINY, device='cuda:0', kernel='triton')
+    prompt = torch.randint(3, 1000, (1, 40), device='cuda')
+    for _ in range(3):
+        ours, theirs = both(model, prompt, max_new_tokens=50, **settings)
+        assert ours == theirs
+        prompt = torch.cat((torch.tensor(ours[0], device='cuda'), prompt[:, :7]), dim=1)
+    assert model.forward.step.is_captured

@@ -143,7 +143,9 @@ def test_a_turn_that_was_stopped_is_gone_on_from(model, looked):
     model.generate.kept.clear()
     prompt = tokens(30)
     for _ in range(3):
-        out = model.generate(prompt, stopping_criteria=StoppingCriteriaList([AtLength(prompt.shape[1] + 4)]), **settings)
+        out = model.generate(
+            prompt, stopping_criteria=StoppingCriteriaList([AtLength(prompt.shape[1] + 4)]), **settings
+        )
         prompt = torch.cat((out, tokens(5)), dim=1)
         fresh = type(model).generate(model, prompt, **settings)
         assert model.generate(prompt, **settings).equal(fresh)

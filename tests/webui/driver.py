@@ -207,6 +207,17 @@ class Page:
         cells = [row.locator('td').all_inner_texts() for row in rows]
         return {name: (value, source) for name, value, source in cells}
 
+    def expect_set_by_the_pick(self) -> None:
+        """Loader, preset, context length and template of the tiny model, none of which anybody chose."""
+        self.tab('Model')
+        expect(self.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
+        self.tab('Parameters')
+        expect(self.dropdown('Preset')).to_have_value('Airoboros')
+        expect(self.page.get_by_label('Truncate the prompt up to this length')).to_have_value('2048')
+        self.tab('Instruction template')
+        template = self.page.get_by_role('textbox', name=re.compile('^Instruction template'))
+        expect(template).to_have_value(re.compile('Airoboros 1.2 and 1.3 as they were trained'))
+
     # Parameters
 
     def parameter(self, label: str, value: str | bool) -> None:

@@ -114,14 +114,8 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(page, webui, hub):
 
 def assert_set_as_by_a_pick(page):
     """All that a pick sets by itself; nobody picked anything since."""
-    page.tab('Parameters')
-    expect(page.dropdown('Preset')).to_have_value('Airoboros')
-    expect(page.page.get_by_label('Truncate the prompt up to this length')).to_have_value('2048')
-    page.tab('Instruction template')
-    template = page.page.get_by_role('textbox', name=re.compile('^Instruction template'))
-    expect(template).to_have_value(re.compile('Airoboros 1.2 and 1.3 as they were trained'))
+    page.expect_set_by_the_pick()
     page.tab('Model')
-    expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
     expect(page.dropdown('checkpoint')).to_have_value(WEIGHTS)
     assert page.facts()['bits'][0] == '4'
 

@@ -16,14 +16,8 @@ NO_ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
 def test_pick_chooses_everything_by_itself(page):
     page.choose_model('plain-llama')  # or it may be picked already
     page.choose_model(MODEL)
-    expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
     page.shot('picked')
-    page.tab('Parameters')
-    expect(page.dropdown('Preset')).to_have_value('Airoboros')
-    expect(page.page.get_by_label('Truncate the prompt up to this length')).to_have_value('2048')
-    page.tab('Instruction template')
-    template = page.page.get_by_role('textbox', name=re.compile('^Instruction template'))
-    expect(template).to_have_value(re.compile('Airoboros 1.2 and 1.3 as they were trained'))
+    page.expect_set_by_the_pick()
 
 
 @needs('the context length at the pick')
