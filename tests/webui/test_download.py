@@ -1,7 +1,6 @@
 """The nine steps of TheBloke's card, from the download on, against a hub on this machine."""
 
 import json
-import re
 import shutil
 
 import pytest
