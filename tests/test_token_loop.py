@@ -76,7 +76,7 @@ def both(model, prompt, **settings):
     found = []
     model.generate.kept.clear()
     for generate in (model.generate, lambda **kwargs: type(model).generate(model, **kwargs)):
-        listeners = Listener(), Listener(torch.tensor([False]))
+        listeners = Listener(), Listener(torch.tensor([False], device=prompt.device))
         criteria = StoppingCriteriaList([*listeners, *settings.get('stopping_criteria', ())])
         streamer = Streamer()
         torch.manual_seed(5)

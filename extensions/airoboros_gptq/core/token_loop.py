@@ -55,7 +55,7 @@ def make_tokens(
 
     logits = model(input_ids=input_ids[:, cached_length(cache) :], **always).logits
     while True:
-        scores = process(ids.all, logits[:, -1].to(torch.float32, copy=True))
+        scores = process(ids.all, logits[:, -1].to(input_ids.device, torch.float32, copy=True))
         if generation_config.do_sample:
             token = torch.multinomial(torch.softmax(scores, dim=-1), num_samples=1)
         else:
