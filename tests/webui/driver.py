@@ -171,8 +171,11 @@ class Page:
     def refresh_models(self) -> None:
         """The icon next to the menu of models."""
         self.tab('Model')
-        self.page.locator('#model-tab button', has_text=re.compile('[🔄↻]')).locator('visible=true').first.click()
+        self._refresh_icons().first.click()
         self.idle()
+
+    def _refresh_icons(self) -> Locator:
+        return self.page.locator('#model-tab button', has_text=re.compile('[🔄↻]')).locator('visible=true')
 
     def apply_loras(self, *names: str) -> None:
         """Sets the menu of LoRAs to these and applies them."""
@@ -198,7 +201,7 @@ class Page:
         menu = self.page.locator('#model-tab').get_by_label('LoRA(s)').first
         if not menu.is_visible():
             self.page.get_by_role('button', name='See more options').click()
-        self.page.locator('#model-tab .refresh-icon-btn:visible').last.click()
+        self._refresh_icons().last.click()
         self.idle()
 
     def facts(self) -> dict[str, tuple[str, str]]:
@@ -332,10 +335,13 @@ class Page:
         self.idle()
 
     def branch(self, message: Locator) -> None:
-        """A new chat that ends with this message."""
+        """A new chat that ends with this message, which is not the last."""
+        before = self.answers.count()
         message.hover()
         message.locator('.footer-branch-button').click()
         self.idle()
+        if self.answers.count() == before:  # not drawn, see KNOWN
+            self.open()
 
     def open_chat(self, number: int) -> None:
         """One of the past chats, the newest being 0."""
