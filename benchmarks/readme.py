@@ -74,21 +74,23 @@ def _rest(reports: list[dict]) -> str:
         'load',
         'reading the file',
         'into new memory',
+        'from disk: reading it',
         'peak to load',
         'file',
         'second turn',
         'of new alone',
     )
-    rows = [[*titles, '`generate()`, per token'], ['---'] * 9]
+    rows = [[*titles, '`generate()`, per token'], ['---'] * 10]
     for r in reports:
         load, memory, turn = r['load'], r['memory'], r['second_turn']
-        into, peak = load.get('ratio_into_memory'), memory.get('loaded')
+        into, disk, peak = load.get('ratio_into_memory'), load.get('from_disk'), memory.get('loaded')
         rows.append(
             [
                 _model(r),
                 f'{load["seconds"]:.1f} s',
                 f'x{load["ratio"]:.1f}',
                 f'x{into:.1f}' if into else '',
+                f'{disk["seconds"]:.1f} s: x{disk["ratio"]:.2f}' if disk else '',
                 format_bytes(peak) if peak else '',
                 format_bytes(r['model']['size']),
                 f'{turn["new"]} after {turn["history"]}: {turn["seconds_to_first_token"]:.2f} s',

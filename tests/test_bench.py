@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import os
 import shutil
 import sys
 import time
@@ -58,6 +59,7 @@ def test_every_figure_is_there_and_finite(report):
     assert all(v > 0 for v in positive.values()), positive
     for part in ('machine', 'model', 'bandwidth', 'load', 'memory', 'second_turn', 'generate'):
         assert found[part]
+    assert found['load']['from_disk']['file_read_seconds'] > 0 or not hasattr(os, 'posix_fadvise')
     assert found['machine']['torch'] and found['model']['bits'] == 4 and ours['running'].endswith('bfloat16')
 
 
@@ -132,7 +134,16 @@ def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
     options = ('--synthetic', 'tiny', '--act-order', '--quick', '--device', 'cpu', '--kernel', 'reference')
     code, out, _ = bench(capsys, *options)
     assert code == 0
-    for line in ('machine', 'load', 'peak memory', 'prefill of 64', 'decode at 16', 'second turn', 'generate()'):
+    for line in (
+        'machine',
+        'load',
+        'from disk',
+        'peak memory',
+        'prefill of 64',
+        'decode at 16',
+        'second turn',
+        'generate()',
+    ):
         assert f'\n{line}' in f'\n{out}'
     assert 'act-order' in out and 'reference on cpu' in out
     code, out, _ = bench(capsys, *options, '--json')

@@ -1,6 +1,5 @@
 """Picking, loading and unloading a GPTQ folder in the Model tab."""
 
-
 import pytest
 from playwright.sync_api import expect
 

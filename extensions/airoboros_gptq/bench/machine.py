@@ -70,16 +70,27 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def file_read_seconds(paths: list[Path]) -> float:
-    """How long it takes to read files from first to last, the second time: what the disk does is not measured."""
+def file_read_seconds(paths: list[Path], times: int = 2) -> float:
+    """How long it takes to read files from first to last; the second time the disk is not measured."""
     buffer = bytearray(1 << 24)
-    for _ in range(2):
+    for _ in range(times):
         start = now()
         for path in paths:
             with open(path, 'rb', buffering=0) as file:
                 while file.readinto(buffer):
                     pass
     return now() - start
+
+
+def forget_files(paths: list[Path]) -> bool:
+    """Has the system drop what it keeps of files in memory, so that the disk is read again; False where it cannot be told."""
+    if not hasattr(os, 'posix_fadvise'):
+        return False
+    for path in paths:
+        with open(path, 'rb', buffering=0) as file:
+            os.fsync(file.fileno())  # what was not written yet would stay
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
 
 
 def file_into_memory_seconds(paths: list[Path]) -> float:

@@ -13,7 +13,16 @@ import torch
 from .. import __version__
 from ..core.config import read_json
 from ..core.facts import Facts, read_facts
-from .machine import describe, file_into_memory_seconds, file_read_seconds, forget_peak, peak_memory, read_bandwidth
+from .clock import clock_name
+from .machine import (
+    describe,
+    file_into_memory_seconds,
+    file_read_seconds,
+    forget_files,
+    forget_peak,
+    peak_memory,
+    read_bandwidth,
+)
 from .ours import Ours
 from .report import decode_figure, prefill_figure
 from .rivals import OURS, Rival
@@ -33,7 +42,7 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     facts = read_facts(folder, args.checkpoint)
     prefills, contexts = lengths(args.quick, facts.context)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    steps = 5 + len(args.against) + len(prefills) + len(contexts)
+    steps = 6 + len(args.against) + len(prefills) + len(contexts)
     report = {
         'format': 1,
         'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
@@ -67,6 +76,8 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     step('the bandwidth of memory', steps)
     report['bandwidth'] = read_bandwidth(device)
     report['engines'] = [_figures(e, prefill[e], decode[e], count, facts, report['bandwidth']) for e in engines]
+    step('loading from the disk', steps)
+    report['load'] |= _load_from_disk(ours, facts, args, device)
     return report
 
 
@@ -108,6 +119,18 @@ def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
     }
     report['memory'] = {'before': before, 'loaded': peak_memory(device)}
     return ours
+
+
+def _load_from_disk(ours: Ours, facts: Facts, args, device: str) -> dict:
+    """Loading and reading with nothing of the file in memory, as after a restart; nothing where that cannot be had."""
+    paths = [header.path for header in facts.checkpoint.headers]
+    ours.let_go()
+    if clock_name() == 'processor' or not forget_files(paths):
+        return {}
+    read = file_read_seconds(paths, times=1)
+    forget_files(paths)
+    seconds = Ours(facts.folder, device, args.kernel, args.checkpoint, lambda done, total: None).load_seconds
+    return {'from_disk': {'seconds': seconds, 'file_read_seconds': read, 'ratio': seconds / read}}
 
 
 def _tokens_of_a_run(ours: Ours, context: int, seconds: float) -> int:

@@ -37,6 +37,11 @@ class Ours:
         self._last_only = {k: 1 for k in ('logits_to_keep', 'num_logits_to_keep') if k in takes}
         self._caches: dict[int, object] = {}
 
+    def let_go(self) -> None:
+        """Frees the model and its caches."""
+        self.model = None
+        self._caches.clear()
+
     def ids(self, count: int) -> torch.Tensor:
         """Random ids [1, count]; a longer prompt begins as a shorter one does."""
         generator = torch.Generator().manual_seed(2023)

@@ -67,6 +67,10 @@ def _load_lines(report: dict) -> list[str]:
         f'load        {load["seconds"]:.1f} s, {load["gb_per_second"]:.2f} GB/s: {load["ratio"]:.1f} times as long as '
         f'reading the file, {load["ratio_into_memory"]:.1f} times as long as reading it into new memory'
     ]
+    if disk := load.get('from_disk'):
+        lines.append(
+            f'from disk   {disk["seconds"]:.1f} s, {disk["ratio"]:.2f} times as long as reading the file from there'
+        )
     if peak is not None:
         lines.append(
             f'peak memory {format_bytes(memory["loaded"])} to load, {format_bytes(peak)} with prompts and '

@@ -5,6 +5,9 @@ The tensors are the truth and the config is a claim about them: act-order, for o
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,6 +51,14 @@ class Checkpoint:
         """The values of an I32 tensor, flat; only the first `most` where that is given."""
         return next(h.read_ints(name, most) for h in reversed(self.headers) if name in h.tensors)
 
+    def read_ahead(self) -> None:
+        """Has the system begin to read the files, where it takes such a hint: they are needed whole, once libraries are
+        imported and the model is laid out. Returns at once; the process itself reads nothing.
+        """
+        if hasattr(os, 'posix_fadvise'):
+            paths = [h.path for h in self.headers]
+            threading.Thread(target=_read_ahead, args=(paths,), daemon=True, name='reading ahead').start()
+
     def open(self) -> Callable[[str], torch.Tensor]:
         """read(name) -> torch.Tensor, on the CPU; the files stay open as long as it lives. Raises GPTQError."""
         readers = {name: read for h in self.headers for read in [h.open()] for name in h.tensors}
@@ -56,6 +67,12 @@ class Checkpoint:
     def quantised_modules(self) -> list[str]:
         """Names of the modules that have a `qweight`."""
         return [n.removesuffix('.qweight') for n in self.tensors if n.endswith('.qweight')]
+
+
+def _read_ahead(paths: list[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError), path.open('rb', buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def has_act_order(file: WeightFile) -> bool:

@@ -144,6 +144,10 @@ def load(model_name):
 
 def _load(model_name):
     global _running, _loaded, _meter
+    asked = getattr(shared.args, FORMAT, 'auto')
+    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''), asked)
+    chosen.checkpoint.read_ahead()  # the imports take seconds
+
     import torch
 
     from ..core.meter import Meter
@@ -151,8 +155,6 @@ def _load(model_name):
     from ..core.model import load as load_folder
     from ..core.tokenizer import keep_leading_space
 
-    asked = getattr(shared.args, FORMAT, 'auto')
-    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''), asked)
     model, tokenizer = load_folder(
         chosen.folder,
         checkpoint=chosen.checkpoint.name,

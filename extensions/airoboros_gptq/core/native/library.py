@@ -73,7 +73,7 @@ def pack(library: ctypes.CDLL, packed: PackedLinear, spec: LinearSpec) -> Tiles:
         codes.data_ptr(),
         made.scales.data_ptr(),
         made.zeros.data_ptr(),
-        max(1, torch.get_num_threads() // 2),  # the others read the file
+        torch.get_num_threads(),
     )
     return made
 
