@@ -185,3 +185,18 @@ def test_answers_are_those_of_transformers_own_loop(settings):
         assert ours == theirs
         prompt = torch.cat((torch.tensor(ours[0], device='cuda'), prompt[:, :7]), dim=1)
     assert model.forward.step.is_captured
+
+
+def test_a_listener_may_have_ids_of_the_cpu():
+    from airoboros_gptq import load
+    from test_token_loop import Listener
+    from transformers import StoppingCriteriaList
+
+    model, _ = load(TINY, device='cuda:0', kernel='triton')
+    prompt = torch.randint(3, 1000, (1, 40), device='cuda')
+    here, there = Listener(), Listener()
+    here.takes_ids_on_the_cpu = True
+    model.generate(prompt, max_new_tokens=9, eos_token_id=None, stopping_criteria=StoppingCriteriaList([here, there]))
+    assert {ids.device.type for ids in here.heard} == {'cpu'}
+    assert {ids.device.type for ids in there.heard} == {'cuda'}
+    assert [ids.tolist() for ids in here.heard] == [ids.tolist() for ids in there.heard]

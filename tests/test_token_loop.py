@@ -4,7 +4,7 @@ import pytest
 import torch
 from airoboros_gptq import load
 from airoboros_gptq.core import token_loop
-from support import PLAIN, TINY
+from support import PLAIN, ROOT, TINY
 from test_architectures import FOLDERS, NAMES, build
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 from turn_support import tokens
@@ -149,6 +149,11 @@ def test_a_turn_that_was_stopped_is_gone_on_from(model, looked):
         prompt = torch.cat((out, tokens(5)), dim=1)
         fresh = type(model).generate(model, prompt, **settings)
         assert model.generate(prompt, **settings).equal(fresh)
+
+
+def test_the_webui_s_side_names_it_alike():
+    text = (ROOT / 'extensions' / 'airoboros_gptq' / 'webui' / 'names.py').read_text('utf-8')
+    assert f"IDS_ON_CPU = '{token_loop.IDS_ON_CPU}'" in text
 
 
 def test_a_processor_that_asks_for_more_is_told_so_by_transformers(model):

@@ -14,7 +14,9 @@ ROOT = STANDIN.parents[1]
 SCRIPT = ROOT / 'extensions' / 'airoboros_gptq' / 'script.py'
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 MODEL = TINY.name
-WITHOUT_PAGE = 'shared utils loaders models_settings models LoRA ui html_generator chat extensions'.split()
+WITHOUT_PAGE = (
+    'shared utils loaders models_settings models LoRA ui html_generator chat extensions text_generation'.split()
+)
 PAGE = 'ui_model_menu ui_chat ui_session ui_notebook ui_default'.split()
 
 

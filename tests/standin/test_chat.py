@@ -197,3 +197,27 @@ def test_continue_puts_the_trained_space_before_the_answer(loaded, name, joined)
     assert loaded.chat.generate_chat_prompt('Hi', state, _continue=True, history=kept).endswith(joined)
     state['mode'] = 'chat'
     assert loaded.chat.generate_chat_prompt('Hi', state, _continue=True, history=kept).endswith('[/INST]Hello')
+
+
+class Words:
+    """A tokenizer of words, each with a space before it that decoding loses in front, as LLaMA's slow one does."""
+
+    def decode(self, ids, skip_special_tokens):
+        assert skip_special_tokens is False
+        return ' '.join(f'word{int(i)}' for i in ids)
+
+    def convert_ids_to_tokens(self, i):
+        return f'▁word{i}' if i else 'word0'
+
+
+def test_newest_tokens_on_the_cpu_are_read_without_waiting_for_a_gpu(loaded):
+    torch = pytest.importorskip('torch')
+    loaded.shared.tokenizer = Words()
+    ids, read = torch.tensor([5, 6, 7]), loaded.text_generation.get_reply_from_output_ids
+    state = {'skip_special_tokens': False}
+    assert read(ids, state, 1) == ' word6 word7'
+    assert read(torch.tensor([0, 6]), state) == 'word0 word6'
+    assert read(ids, state, starting_from=3) == ''
+    assert read([5], state) == 'the webui waited for 1 tokens'  # one of a logprob, wherever it lies
+    loaded.shared.args.loader = 'Transformers'
+    assert read(ids, state, 1) == 'the webui waited for 2 tokens'

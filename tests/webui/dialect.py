@@ -32,6 +32,8 @@ FEATURES = {
     'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
     # since v4.0; before, the tab is written differently, and was not driven
     'the Training tab of v4': ('modules/training.py', 'label="Text Dataset"'),
+    # since v2: before, one of its tensors went to CUDA, whatever the model ran on
+    'mirostat without a GPU': ('modules/sampler_hijack.py', 'prob_topk = torch.softmax(sorted_logits, dim=0)\n'),
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }

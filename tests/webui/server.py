@@ -68,7 +68,7 @@ def python_of(webui: Path) -> str:
 class Server:
     """`server.py` of a webui, running. Use as a context manager."""
 
-    def __init__(self, webui: Path, *flags: str, python: str = sys.executable):
+    def __init__(self, webui: Path, *flags: str, python: str = sys.executable, cpu: bool = True):
         with socket.socket() as s:
             s.bind(('127.0.0.1', 0))
             self.port = s.getsockname()[1]
@@ -76,7 +76,7 @@ class Server:
         self.webui = webui
         self.data = data_folder(webui)
         self.log_file = webui / f'log-{self.port}.txt'
-        self.command = [python, 'server.py', '--listen-port', str(self.port), '--cpu', *flags]
+        self.command = [python, 'server.py', '--listen-port', str(self.port), *(['--cpu'] if cpu else []), *flags]
         self._start()
 
     def _start(self) -> None:

@@ -10,7 +10,6 @@ from .dialect import needs
 from .test_chat import SENTENCE, SNAKE, SUM
 
 QUESTION = 'What is 3 plus 4?'
-ANSWER = '3 plus 4 is 7.'
 
 
 def sent(server) -> str:
@@ -72,7 +71,8 @@ def test_delete_last_puts_the_question_back(chat, history):
     chat.do('Remove-last')
     expect(chat.answers).to_have_count(1)
     expect(chat.message).to_have_value(SNAKE)
-    assert history()['internal'] == [[QUESTION, ANSWER]]
+    ((asked, _),) = history()['internal']
+    assert asked == QUESTION
     chat.message.fill('')
 
 
@@ -153,7 +153,9 @@ def test_start_reply_with(chat):
     chat.parameter('Start reply with', '3 plus')
     try:
         answer = chat.chat(QUESTION)
-        expect(answer).to_have_text(re.compile(r'^3 plus \d is \d+\.$'))  # it samples, and was never trained to go on
+        expect(answer).to_have_text(
+            re.compile(r'^\s*3 plus \d is \d+\.\s*$')
+        )  # it samples, and was never trained to go on
     finally:
         chat.parameter('Start reply with', '')
         chat.new_chat()

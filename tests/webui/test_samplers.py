@@ -8,6 +8,7 @@ import pytest
 
 from . import server as webui_server
 from .conftest import MODEL, WEBUI
+from .dialect import needs
 
 GRAMMAR = 'root ::= "yes" | "no"'
 LOOSE = {'temperature': 4.0, 'top_p': 1.0, 'top_k': 0}
@@ -105,7 +106,12 @@ def test_ours_offers_what_transformers_offers_and_all_of_it_is_swept(said):
     assert set(said['samplers']) - set(SWEEP) - {'grammar_file_row', 'enable_thinking', 'reasoning_effort'} == set()
 
 
-@pytest.mark.parametrize('name', [name for name in SWEEP if name != 'penalty_alpha'])
+def sampler(name):
+    marks = needs('mirostat without a GPU') if name.startswith('mirostat') else ()
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize('name', [sampler(name) for name in SWEEP if name != 'penalty_alpha'])
 def test_an_answer_comes(said, name):
     if name not in said['samplers']:
         pytest.skip(f'this webui has no {name}')

@@ -60,6 +60,8 @@ class Meter:
 class _Count(StoppingCriteria):
     """Is asked after each token whether to stop, never says so, and counts."""
 
+    takes_ids_on_the_cpu = True  # token_loop.py's IDS_ON_CPU
+
     def __init__(self, prompt_length: int):
         self.prompt_length, self.length = prompt_length, prompt_length
         self.start = self.last = time.perf_counter()

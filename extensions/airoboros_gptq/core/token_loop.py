@@ -20,6 +20,8 @@ from .kv_store import cache_name, cached_length
 
 _CUSTOM = inspect.signature(GenerationMixin.generate).parameters.get('custom_generate')
 IS_TAKEN = _CUSTOM is not None and 'Callable' in str(_CUSTOM.annotation)
+# A stopping criterion with this attribute gets ids that lie on the CPU, which it can look at without waiting for the GPU.
+IDS_ON_CPU = 'takes_ids_on_the_cpu'
 _LAST_ONLY = ('logits_to_keep', 'num_logits_to_keep')  # newer and older name
 
 
@@ -67,6 +69,7 @@ def make_tokens(
         if ahead:
             logits = model(input_ids=token, **always).logits
         seen = look.seen()
+        ids.see(seen)
         if streamer is not None:
             streamer.put(seen)
         if stops.at(ids, int(seen)):
@@ -101,6 +104,12 @@ class _Ids:
         self._room = prompt.new_empty(1, min(most, self.length + 512) + 1)
         self._room[:, : self.length] = prompt
         self.all = self._room[:, : self.length]
+        self._on_cpu = None if prompt.device.type == 'cpu' else _Ids(prompt.cpu(), most)
+
+    @property
+    def on_cpu(self) -> torch.Tensor:
+        """The same up to the last token that was seen."""
+        return self.all if self._on_cpu is None else self._on_cpu.all
 
     def append(self, token: torch.Tensor) -> None:
         if self.length == self._room.shape[1]:
@@ -110,6 +119,11 @@ class _Ids:
         self._room[:, self.length : self.length + 1] = token
         self.length += 1
         self.all = self._room[:, : self.length]
+
+    def see(self, token: torch.Tensor) -> None:
+        """token [1], on the CPU: the one that was appended last."""
+        if self._on_cpu is not None:
+            self._on_cpu.append(token[None])
 
 
 class _Stops:
@@ -123,7 +137,7 @@ class _Stops:
     def at(self, ids: _Ids, last: int) -> bool:
         stop = ids.length >= self.length or last in self._ends
         for criterion in self._others:  # each is asked for each token: some only listen
-            answer = criterion(ids.all, None)
+            answer = criterion(ids.on_cpu if getattr(criterion, IDS_ON_CPU, False) else ids.all, None)
             stop |= answer if isinstance(answer, bool) else bool(torch.as_tensor(answer).all())
         return stop
 

@@ -95,6 +95,8 @@ class Turns:
 class _Record(StoppingCriteria):
     """Sees every token as it is appended, also those of a generation that never returns."""
 
+    takes_ids_on_the_cpu = True  # token_loop.py's IDS_ON_CPU
+
     def __init__(self, ids: torch.Tensor):
         self.ids = ids
 

@@ -14,7 +14,7 @@ from ..core.errors import GPTQError, first_line
 from ..core.facts import Facts, named_format, read_chosen, read_facts
 from ..core.family import Airoboros, recognise
 from ..core.weight_files import list_checkpoints
-from . import versions
+from . import patches, versions
 from .limits import max_memory
 from .names import CHECKPOINT, FORMAT, KERNEL, LOADER
 
@@ -168,6 +168,7 @@ def _load(model_name):
         max_memory=max_memory(shared.args),
         progress=_report(chosen.folder.name),
     )
+    patches.let_streams_have_ids_of_the_cpu()
     _running, _loaded, _meter = describe_running(model), chosen.identity, Meter(model)
     logger.info(f'{LOADER}: {_running}')
     # The webui streams by decoding the newest tokens alone.

@@ -19,6 +19,7 @@ BELOW_MESSAGE = 'gptq_below_message'
 GLANCE = 'gptq_glance'
 LOOK = 'gptq_look'
 ALWAYS_PLAINFORMAT = 'gptq_always_plainformat'
+IDS_ON_CPU = 'takes_ids_on_the_cpu'  # core/token_loop.py's, which imports torch
 
 # Settings of the Model tab that are saved with a model, with their defaults.
 MODEL_SETTINGS = {CHECKPOINT: '', KERNEL: 'auto', FORMAT: 'auto'}

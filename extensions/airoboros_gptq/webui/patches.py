@@ -22,6 +22,7 @@ from .names import (
     FACTS,
     FORMAT,
     GLANCE,
+    IDS_ON_CPU,
     KERNEL,
     LOADER,
     LOADER_PARAMS,
@@ -53,6 +54,7 @@ def apply() -> None:
         ('modules.models', versions.transformers_loader(), _transformers_loader, 'loading GPTQ models'),
         ('modules.models', 'load_model', _load_model, 'loading GPTQ models'),
         ('modules.LoRA', 'merge_loras', _merge_loras, 'several LoRAs at once'),
+        ('modules.text_generation', 'get_reply_from_output_ids', _get_reply_from_output_ids, 'the full speed of a GPU'),
         (elements, 'list_model_elements', _list_model_elements, 'keeping checkpoint, kernel and format'),
     ):
         patch(module, name, make, feature)
@@ -85,6 +87,9 @@ def undo() -> None:
     from modules import loaders
 
     patching.undo()
+    for kind in _streams():
+        if IDS_ON_CPU in vars(kind):
+            delattr(kind, IDS_ON_CPU)
     loaders.loaders_and_params.pop(LOADER, None)
     loaders.loaders_samplers.pop(LOADER, None)
     _clear_caches(loaders)
@@ -142,12 +147,19 @@ def _infer_loader(original):
 
 
 def _get_model_metadata(original):
-    """What the webui knows of a model. Adds our settings, and the Airoboros template where nobody chose another."""
+    """What the webui knows of a model. Adds our settings, and the Airoboros template where nobody chose another. It reads
+    the folder's configs itself, and a pick dies of one that is no JSON: our panel and Load say what is wrong with it.
+    """
 
     def get_model_metadata(model):
-        from . import settings
+        from . import loading, settings
 
-        metadata = original(model)
+        try:
+            metadata = original(model)
+        except ValueError:
+            if not loading.is_ours(model):
+                raise
+            metadata = {**original('None'), 'loader': LOADER}
         if metadata.get('loader') == LOADER:
             settings.describe(model, metadata)
         return metadata
@@ -205,6 +217,40 @@ def _transformers_loader(original):
         return loading.load(model_name)
 
     return transformers_loader
+
+
+def _get_reply_from_output_ids(original):
+    """The text of an answer's newest tokens, on another thread than the one that makes them. From v3.3 on the webui first
+    waits for all that the GPU was given, which here is the next token already: every second one was waited for. Ids that
+    lie on the CPU need no waiting.
+    """
+
+    def get_reply_from_output_ids(output_ids, state=None, starting_from=0):
+        from modules import shared, text_generation
+
+        from . import loading
+
+        if not loading.is_loaded() or getattr(getattr(output_ids, 'device', None), 'type', None) != 'cpu':
+            return original(output_ids, state, starting_from)
+        new = output_ids[starting_from:]
+        text = text_generation.decode(new, state['skip_special_tokens'] if state else True)
+        first = shared.tokenizer.convert_ids_to_tokens(int(new[0])) if len(new) else ''
+        return f' {text}' if first.startswith('▁') and not text.startswith(' ') else text
+
+    return get_reply_from_output_ids
+
+
+def let_streams_have_ids_of_the_cpu() -> None:
+    """The webui's Stream hands each token to the thread that shows it, which looks at it there. All versions; imported
+    with torch, so it is there once a model is loaded.
+    """
+    for kind in _streams():
+        setattr(kind, IDS_ON_CPU, True)
+
+
+def _streams() -> list[type]:
+    homes = [sys.modules.get(f'modules.{name}') for name in ('transformers_loader', 'callbacks')]
+    return list({kind for home in homes if (kind := getattr(home, 'Stream', None)) is not None})
 
 
 def _merge_loras(original):
