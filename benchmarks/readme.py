@@ -98,7 +98,8 @@ def _rest(reports: list[dict]) -> str:
                 f'{r["generate"]["overhead_milliseconds"]:+.1f} ms',
             ]
         )
-    return _lines(rows)
+    shown = [i for i in range(len(rows[0])) if any(row[i] for row in rows[2:])]  # some figures are newer than some runs
+    return _lines([[row[i] for i in shown] for row in rows])
 
 
 def _counts(reports: list[dict], kind: str) -> list[str]:
