@@ -1,8 +1,12 @@
 """Tensors read out of files by plain reads: the library's own values, and no buffer that is used twice at once."""
 
+import os
+import threading
+
 import pytest
 import torch
-from airoboros_gptq.core import reading
+from airoboros_gptq import load
+from airoboros_gptq.core import model, reading
 from airoboros_gptq.core.reading import Ahead, Buffers
 from airoboros_gptq.core.safetensors_header import read_header
 from safetensors.torch import load_file, save_file
@@ -97,3 +101,23 @@ def test_the_head_sees_one_row_as_it_sees_those_of_decoding(load_tiny):
     width = head.weight.shape[1]
     assert strides == [(width, width, 1), (37 * width, width, 1)]
     assert torch.allclose(last[:, 0], every[:, -1], atol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, 'posix_fadvise'), reason='this system takes no such hint')
+def test_the_system_is_told_to_read_all_of_a_checkpoint_before_the_model_is_laid_out(monkeypatch):
+    told, laid_out = threading.Event(), []
+
+    def advise(file, start, length, advice):
+        assert (start, length, advice) == (0, 0, os.POSIX_FADV_WILLNEED)
+        assert os.fstat(file).st_ino == (TINY / PLAIN).stat().st_ino
+        told.set()
+
+    def skeleton(*args):
+        laid_out.append(told.wait(60))
+        return real(*args)
+
+    real = model._skeleton
+    monkeypatch.setattr(os, 'posix_fadvise', advise)
+    monkeypatch.setattr(model, '_skeleton', skeleton)
+    load(TINY, checkpoint=PLAIN, kernel='reference', device='cpu', progress=lambda done, total: None)
+    assert laid_out == [True]

@@ -56,7 +56,7 @@ class Streamer:
         self.put_, self.ended = [], 0
 
     def put(self, value):
-        self.put_.append(value.flatten().tolist())
+        self.put_.append((value.device.type, value.tolist()))
 
     def end(self):
         self.ended += 1
@@ -107,6 +107,29 @@ def test_the_same_tokens_told_to_the_same_listeners(model, looked, settings, cou
     ours, theirs = both(model, tokens(23), max_new_tokens=count, **settings)
     assert ours == theirs
     assert len(ours[2]) == 1 + count  # the prompt, and each token
+
+
+def test_it_is_ours_that_runs(model, monkeypatch):
+    monkeypatch.setattr(type(model), '_sample', None)
+    assert model.generate(tokens(5), max_new_tokens=3, do_sample=False, eos_token_id=None).shape[1] == 8
+
+
+def test_a_token_is_looked_at_while_the_pass_over_it_runs_where_that_waits(model, looked):
+    """The first is of the prompt; over the last token none is begun, and none before its listeners where none is gained."""
+    order = []
+
+    class Hears(StoppingCriteria):
+        def __call__(self, input_ids, scores, **kwargs):
+            order.append('heard')
+            return False
+
+    with model.register_forward_pre_hook(lambda *args: order.append('pass')):
+        criteria = StoppingCriteriaList([Hears()])
+        model.generate(
+            tokens(5), max_new_tokens=3, do_sample=False, eos_token_id=None, pad_token_id=0, stopping_criteria=criteria
+        )
+    ahead = ['pass', 'pass', 'heard', 'pass', 'heard', 'heard']
+    assert order == (ahead if looked == 'ahead' else ['pass', 'heard'] * 3)
 
 
 def test_it_ends_where_the_text_ends(model, looked):

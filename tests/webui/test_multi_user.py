@@ -57,6 +57,8 @@ def test_box_answers_and_speed_of_one_are_nobody_elses(people, corpus):
     for page in (anna, ben, clara):
         expect(page.glance).not_to_contain_text('tokens/s')
     anna.shot('multi-user')
+    clara.tab('Model')  # she picked nothing
+    assert 'on cpu' in clara.facts()['running'][0]
 
 
 def test_two_who_ask_at_once_get_each_their_own_answer(people):
