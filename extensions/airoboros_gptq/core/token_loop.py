@@ -54,6 +54,8 @@ def make_tokens(
     always |= {k: model_kwargs[k] for k in _LAST_ONLY if k in model_kwargs}
     process, stops = _processing(logits_processor), _Stops(stopping_criteria)
     ids, look = _Ids(input_ids, stops.length), _Look(input_ids.device)
+    # Layers on the CPU run while they are asked for: there each token would come a pass late.
+    in_background = look.waits and not {'cpu', 'disk'} & set(map(str, getattr(model, 'hf_device_map', {}).values()))
 
     logits = model(input_ids=input_ids[:, cached_length(cache) :], **always).logits
     while True:
@@ -65,7 +67,7 @@ def make_tokens(
         logits = None  # of a prompt they may be large
         ids.append(token)
         look.at(token)
-        ahead = look.waits and ids.length < stops.length
+        ahead = in_background and ids.length < stops.length
         if ahead:
             logits = model(input_ids=token, **always).logits
         seen = look.seen()
