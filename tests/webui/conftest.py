@@ -150,7 +150,8 @@ def open_page(browser, server):
     for page in pages:
         page.close()
     assert not errors
-    assert not dialect.tracebacks(server.log()[start:])
+    wrong = dialect.tracebacks(server.log()[start:])
+    assert not wrong, ''.join(wrong)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from . import dialect
 from . import server as webui_server
 from .api import ApiServer
 from .conftest import COPY, MODEL, _plain_llama
@@ -25,7 +26,7 @@ def server(make_webui, start):
     server = start(webui, *flags, kind=ApiServer).wait()
     yield server
     server.stop()
-    assert 'Traceback' not in server.log()
+    assert not dialect.tracebacks(server.log())
 
 
 def test_twenty_loads_and_unloads_leave_memory_where_it_was(server, record_property):

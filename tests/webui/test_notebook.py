@@ -4,6 +4,7 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
+from . import dialect
 from . import server as webui_server
 from .conftest import MODEL
 from .driver import Page
@@ -77,7 +78,7 @@ def default_tab(make_webui, start, browser):
     yield page
     page.close()
     server.stop()
-    assert 'Traceback' not in server.log()
+    assert not dialect.tracebacks(server.log())
 
 
 def test_the_default_tab_has_the_box_too(default_tab, corpus):
