@@ -80,7 +80,7 @@ def _rest(reports: list[dict]) -> str:
         'second turn',
         'of new alone',
     )
-    rows = [[*titles, '`generate()`, per token'], ['---'] * 10]
+    rows = [[*titles, '`generate()`, per token'], ['---'] * (len(titles) + 1)]
     for r in reports:
         load, memory, turn = r['load'], r['memory'], r['second_turn']
         into, disk, peak = load.get('ratio_into_memory'), load.get('from_disk'), memory.get('loaded')

@@ -66,13 +66,14 @@ def test_impersonate_writes_into_the_message_box(chat, server):
 
 def test_delete_last_puts_the_question_back(chat, history):
     chat.chat(QUESTION)
+    (first,) = history()['internal']
+    assert first[0] == QUESTION and first[1]
     chat.plainformat(True)
     chat.chat(SNAKE)
     chat.do('Remove-last')
     expect(chat.answers).to_have_count(1)
     expect(chat.message).to_have_value(SNAKE)
-    ((asked, _),) = history()['internal']
-    assert asked == QUESTION
+    assert history()['internal'] == [first]
     chat.message.fill('')
 
 

@@ -4,7 +4,6 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
-from . import dialect
 from . import server as webui_server
 from .conftest import MODEL
 from .driver import Page
@@ -78,7 +77,7 @@ def default_tab(make_webui, start, browser):
     yield page
     page.close()
     server.stop()
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
 
 
 def test_the_default_tab_has_the_box_too(default_tab, corpus):

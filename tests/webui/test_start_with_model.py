@@ -6,7 +6,6 @@ import shutil
 import pytest
 import yaml
 
-from . import dialect
 from . import server as webui_server
 from .api import ApiServer
 from .conftest import MODEL
@@ -69,7 +68,7 @@ def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
     # The template is Airoboros': with Alpaca's, the webui's fallback, it does not answer so.
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
 
 
 def test_a_lora_on_the_command_line_goes_on_it(start_api, webui):
@@ -77,7 +76,7 @@ def test_a_lora_on_the_command_line_goes_on_it(start_api, webui):
     server = start_api('--model', MODEL, '--lora', 'first', *EXTENSION, '--nowebui')
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
     assert server.get('/internal/model/info')['lora_names'] == ['first']
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
 
 
 def test_a_folder_that_transformers_cannot_load_and_its_saved_settings(start_api):
@@ -86,13 +85,13 @@ def test_a_folder_that_transformers_cannot_load_and_its_saved_settings(start_api
     assert server.loaded() == (CLAIMED, 'airoboros-GPTQ')
     assert 'airoboros-GPTQ: reference on cpu' in server.log()
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
 
 
 def test_a_damaged_folder_costs_a_sentence_not_the_start(start_api):
     server = start_api('--model', CUT, *EXTENSION, '--nowebui')
     assert server.says('the download was interrupted')
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
     server.post('/internal/model/load', model_name=MODEL)
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
@@ -123,7 +122,7 @@ def test_setting_of_ours_loads_a_model_at_the_start(start_api, webui):
     # By its flag: up to v3 the API, once it is there, lets no extension that settings.yaml names come after it.
     server = start_api(*EXTENSION, '--nowebui')
     assert server.says('load_at_start in settings.yaml: there is no not-there in')
-    assert not dialect.tracebacks(server.log())
+    assert 'Traceback' not in server.log()
     settings.write_text(before)
 
 

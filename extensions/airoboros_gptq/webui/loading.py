@@ -51,8 +51,9 @@ def answers_next() -> bool:
     """Whether the next answer comes from a model of ours: from the one that is loaded, or from one that --idle-timeout put
     away, which the webui loads again once the prompt is made.
     """
-    rests = shared.model is None and getattr(shared.args, 'idle_timeout', 0) > 0
-    return is_loaded() or (rests and shared.args.loader == LOADER and is_ours(shared.model_name))
+    if shared.model is not None or not getattr(shared.args, 'idle_timeout', 0):
+        return is_loaded()
+    return shared.args.loader == LOADER and is_ours(shared.model_name)
 
 
 def running(of: Facts) -> str:
