@@ -21,20 +21,20 @@ ROOT = Path(__file__).resolve().parent
 
 if sys.version_info < (3, 10):  # noqa: UP036 - said here, as nobody else says it
     sys.exit('install.py needs Python 3.10 or newer, this is {}.{}.'.format(*sys.version_info))
-sys.path.insert(0, str(ROOT / 'extensions'))
+sys.path[:0] = [str(ROOT)]
 sys.dont_write_bytecode = True  # with --link, what lies in our folder lies in the webui
 try:
-    from airoboros_gptq.installer import Stop
-    from airoboros_gptq.installer.check_environment import check_environment, find_python
-    from airoboros_gptq.installer.copying import install, uninstall
-    from airoboros_gptq.installer.demo_and_tests import run_demo, run_tests
-    from airoboros_gptq.installer.webui_tree import Webui
+    from installer import Stop
+    from installer.check_environment import check_environment, find_python
+    from installer.copying import install, uninstall
+    from installer.demo_and_tests import run_demo, run_tests
+    from installer.webui_tree import Webui
 
-    found = sys.modules['airoboros_gptq'].__file__
+    found = sys.modules['installer'].__file__
     if ROOT not in Path(found).resolve().parents:  # an installed one, where ours is missing
         raise ImportError(f'the package found is {found}')
 except ImportError as error:
-    sys.exit(f'{ROOT / "extensions"}: {error}: run install.py from a complete copy of the project.')
+    sys.exit(f'{ROOT}: {error}: run install.py from a complete copy of the project.')
 
 
 def parse(argv):

@@ -4,7 +4,6 @@ installer and of the webui run beside these, in environments of their own.
 
 import os
 import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,10 +12,6 @@ import support
 
 # Tiny matrices gain nothing from threads, and lose much where the machine has other work. Before torch is imported.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-
-# A checkout that was never installed is tested as it stands.
-if str(support.EXTENSIONS) not in sys.path:
-    sys.path.insert(0, str(support.EXTENSIONS))
 
 
 @pytest.fixture(scope='session')
@@ -35,7 +30,8 @@ def load_tiny():
 @pytest.fixture
 def no_native(monkeypatch):
     """As on a machine without a compiler."""
-    from airoboros_gptq.core.native import build, library
+    from airoboros_gptq.kernels.cpu import bindings as library
+    from airoboros_gptq.kernels.cpu import compile as build
 
     def forget():
         build.why_not.cache_clear()
@@ -51,8 +47,8 @@ def no_native(monkeypatch):
 @pytest.fixture(scope='session', params=['native', 'AVX2'])
 def library(request, tmp_path_factory):
     """The compiled kernel as it is for this processor, and as for one without AVX-512."""
-    from airoboros_gptq.core.native import build
-    from airoboros_gptq.core.native import library as native
+    from airoboros_gptq.kernels.cpu import bindings as native
+    from airoboros_gptq.kernels.cpu import compile as build
 
     found, reason = native.find_library()
     if reason is not None:
@@ -60,7 +56,7 @@ def library(request, tmp_path_factory):
     if request.param == 'native':
         return found
     made = tmp_path_factory.mktemp('avx2') / 'kernel.so'
-    source = Path(build.__file__).with_name('gptq_cpu.cpp')
+    source = Path(build.__file__).with_name('csrc') / 'gemm.cpp'
     subprocess.run(
         [build.compiler(), *build.FLAGS, '-mno-avx512f', '-o', made, source], check=True, capture_output=True
     )

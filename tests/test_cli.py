@@ -29,7 +29,8 @@ def chat(load_tiny, monkeypatch, capsys):
         asked.append((list(turns), system))
         return real_prompt(tokenizer, turns, system, airoboros)
 
-    from airoboros_gptq.core import generation, model
+    from airoboros_gptq.generation import streaming as generation
+    from airoboros_gptq.model import load as model
 
     real_prompt = generation.conversation_prompt
     monkeypatch.setattr(model, 'load', load)

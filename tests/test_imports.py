@@ -7,9 +7,12 @@ HEAVY = ('torch', 'transformers', 'gradio', 'numpy', 'safetensors', 'tokenizers'
 LIGHT = {
     'package': 'import airoboros_gptq',
     'cli': 'import airoboros_gptq.cli as c; c._parser()',
-    'facts': 'from airoboros_gptq.core import facts, prompts, config, checkpoint, kernel_names, repository',
-    'facts of a folder': 'from airoboros_gptq.core.facts import read_facts; read_facts(__import__("support").TINY)',
-    'view': 'import airoboros_gptq.panel.view',
+    'facts': (
+        'from airoboros_gptq.preflight import folder_summary; from airoboros_gptq.airoboros import conversation; '
+        'from airoboros_gptq.kernels import rules; from airoboros_gptq.checkpoint import hub'
+    ),
+    'facts of a folder': 'from airoboros_gptq.preflight.folder_summary import read_facts; read_facts(__import__("support").TINY)',
+    'view': 'import airoboros_gptq.ui.html',
     'script.py, as the webui loads it': (
         'import importlib.util as u; s = u.spec_from_file_location("extensions.x.script", '
         f'{str(EXTENSIONS / "airoboros_gptq" / "script.py")!r}); m = u.module_from_spec(s); s.loader.exec_module(m); '
@@ -21,7 +24,7 @@ LIGHT = {
 @pytest.mark.parametrize('what', LIGHT)
 def test_imports_nothing_heavy(what):
     heavy = f'print([m for m in {HEAVY} if m in sys.modules])'
-    here = f'import sys; sys.path.append({str(EXTENSIONS.parent / "tests")!r})\n'
+    here = f'import sys; sys.path.append({str(EXTENSIONS.parent / "tests" / "helpers")!r})\n'
     code, out, err = run_python('-c', f'{here}{LIGHT[what]}\n{heavy}')
     assert (code, out.strip()) == (0, '[]'), err
 
@@ -37,7 +40,7 @@ def test_starting_in_a_webui_brings_in_no_torch():
         f's = u.spec_from_file_location("extensions.x.script", {str(EXTENSIONS / "airoboros_gptq" / "script.py")!r})\n'
         'm = u.module_from_spec(s); s.loader.exec_module(m); m.setup()\n'
         'new = set(sys.modules) - before\n'
-        'assert "airoboros_gptq.webui.loading" in new\n'
+        'assert "airoboros_gptq.webui.loader" in new\n'
         'print([m for m in ("torch", "transformers", "accelerate", "safetensors") if m in new])'
     )
     code, out, err = run_python('-c', program)
@@ -54,7 +57,7 @@ def test_public_names():
 
 
 def test_kernel_names_of_the_menu_are_those_there_are():
-    from airoboros_gptq.core.kernel_names import KERNEL_NAMES
-    from airoboros_gptq.core.kernels import KERNELS
+    from airoboros_gptq.kernels.registry import KERNELS
+    from airoboros_gptq.kernels.rules import KERNEL_NAMES
 
     assert ('auto', *(k.name for k in KERNELS)) == KERNEL_NAMES

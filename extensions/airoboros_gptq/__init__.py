@@ -6,15 +6,15 @@
 Importing this package imports neither torch nor transformers: those wait until a model is loaded.
 """
 
-from .core.errors import GPTQError
+from .errors import GPTQError
 
 __version__ = '0.1.0'
 __all__ = ['AutoGPTQForCausalLM', 'BaseQuantizeConfig', 'GPTQError', 'load']
 
 _LAZY = {
-    'load': '.core.model',
-    'AutoGPTQForCausalLM': '.core.autogptq_api',
-    'BaseQuantizeConfig': '.core.autogptq_api',
+    'load': '.model.load',
+    'AutoGPTQForCausalLM': '.model.autogptq_compat',
+    'BaseQuantizeConfig': '.model.autogptq_compat',
 }
 
 

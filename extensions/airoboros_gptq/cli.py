@@ -9,8 +9,8 @@ import os
 import sys
 
 from .bench import command as bench
-from .core.errors import GPTQError
-from .core.kernel_names import KERNEL_NAMES
+from .errors import GPTQError
+from .kernels.rules import KERNEL_NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,9 +94,9 @@ def _inspect(args) -> int:
     """The facts on stdout, and 1 with a sentence where the folder will not load: what was read is shown even so, but a
     script gets the sentence alone.
     """
-    from .core.facts import as_json, as_text, read_facts
-    from .core.loadable import check_loadable
-    from .core.repository import resolve_folder
+    from .checkpoint.hub import resolve_folder
+    from .checkpoint.validation import check_loadable
+    from .preflight.folder_summary import as_json, as_text, read_facts
 
     try:
         folder = resolve_folder(args.folder)
@@ -126,11 +126,12 @@ def _demo(args) -> int:
 
 
 def _chat(args) -> int:
-    from .core.facts import read_facts
-    from .core.generation import Sampling, conversation_prompt, stream
-    from .core.model import load
-    from .core.prompts import add_plainformat
-    from .core.repository import resolve_folder
+    from .airoboros.conversation import conversation_prompt
+    from .airoboros.plainformat import add_plainformat
+    from .checkpoint.hub import resolve_folder
+    from .generation.streaming import Sampling, stream
+    from .model.load import load
+    from .preflight.folder_summary import read_facts
 
     folder = resolve_folder(args.model_path)
     airoboros = read_facts(folder, args.checkpoint).family

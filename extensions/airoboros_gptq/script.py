@@ -38,8 +38,8 @@ def _import(module: str):
 def setup():
     """Called by the webui when the extension is loaded, and again after a restart in the Session tab."""
     _import('webui.patches').apply()
-    _import('webui.loading').params = params
-    _import('webui.starting').load(params['load_at_start'])
+    _import('webui.loader').params = params
+    _import('webui.startup_model').load(params['load_at_start'])
 
 
 def chat_input_modifier(text, visible_text, state):
@@ -54,4 +54,4 @@ def input_modifier(string, state):
 
 def custom_css():
     """The look of the panel."""
-    return _import('panel.view').CSS
+    return _import('ui.html').CSS

@@ -7,12 +7,12 @@ import weakref
 import pytest
 import torch
 from airoboros_gptq import load
-from airoboros_gptq.core.decoding import Decoding, speed_up_decoding
-from airoboros_gptq.core.decoding_plan import CannotPlan, make_plan
-from airoboros_gptq.core.kv_store import crop_to, make_cache
-from airoboros_gptq.core.turns import remember_turns
+from airoboros_gptq.generation.cached_generate import remember_turns
+from airoboros_gptq.generation.fused_decode.forward import Decoding, speed_up_decoding
+from airoboros_gptq.generation.fused_decode.plan import CannotPlan, make_plan
+from airoboros_gptq.generation.kv_cache import crop_to, make_cache
+from architectures import FOLDERS, build
 from support import PLAIN, TINY
-from test_architectures import FOLDERS, build
 
 TIGHT = 5e-4  # fp32 throughout; the order of sums differs, and attention's parts
 

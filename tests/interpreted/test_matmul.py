@@ -4,12 +4,12 @@ import random
 
 import pytest
 import torch
-from airoboros_gptq.core.gpu import layout
-from airoboros_gptq.core.kernels import choose_kernel
-from airoboros_gptq.core.kernels.triton_gptq import FEW, TritonKernel
-from airoboros_gptq.core.linear_spec import LinearSpec
-from airoboros_gptq.core.quantization import dequantize
-from test_kernels import deviation, random_packed, rows
+from airoboros_gptq.checkpoint.linear_spec import LinearSpec
+from airoboros_gptq.kernels.packing import dequantize
+from airoboros_gptq.kernels.registry import choose_kernel
+from airoboros_gptq.kernels.triton import weight_layout as layout
+from airoboros_gptq.kernels.triton.kernel import FEW, TritonKernel
+from random_linears import deviation, random_packed, rows
 
 CPU = torch.device('cpu')
 TOLERANCE = {2: 1e-5, 3: 2e-5, 4: 2e-5, 8: 3e-4}

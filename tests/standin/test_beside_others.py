@@ -36,7 +36,7 @@ def other(webui):
 def loads(webui, monkeypatch):
     """What our loader was asked for."""
     names = []
-    monkeypatch.setattr(webui.loading, 'load', lambda name: names.append(name) or (f'{name} by us', 'tokenizer'))
+    monkeypatch.setattr(webui.loader, 'load', lambda name: names.append(name) or (f'{name} by us', 'tokenizer'))
     return names
 
 
@@ -106,15 +106,15 @@ def test_the_log_names_our_loader(webui, monkeypatch):
         return 'a model', 'its tokenizer'
 
     webui.patches.apply()
-    monkeypatch.setattr(webui.loading, 'load', transformers_loader)
+    monkeypatch.setattr(webui.loader, 'load', transformers_loader)
     webui.models.load_model(MODEL, OURS)
     assert named == ['LOADER: "airoboros-GPTQ"']
 
 
 def test_a_pick_reads_a_folder_once_and_a_change_in_it_again(webui, monkeypatch):
     webui.patches.apply()
-    read, read_facts = [], webui.loading.read_facts
-    monkeypatch.setattr(webui.loading, 'read_facts', lambda *a, **k: read.append(a) or read_facts(*a, **k))
+    read, read_facts = [], webui.loader.read_facts
+    monkeypatch.setattr(webui.loader, 'read_facts', lambda *a, **k: read.append(a) or read_facts(*a, **k))
     webui.models_settings.get_model_metadata(MODEL)
     tab = webui.script._import('webui.model_tab')
     tab._picked(MODEL)

@@ -129,7 +129,7 @@ def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
     tab = loaded.script._import('webui.model_tab')
     loaded.add_model('some-other-GPTQ')
     loaded.shared.model_name = 'some-other-GPTQ'
-    loaded.loading.params = loaded.script.params
+    loaded.loader.params = loaded.script.params
     assert not loaded.chat_tab.offers_plainformat()
     for value in (True, False):
         box, *_ = tab._set_always(value)
@@ -140,14 +140,14 @@ def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
 
 
 def test_the_line_below_the_message_says_what_is_loaded(loaded, monkeypatch):
-    meter = loaded.script._import('core.meter')
+    meter = loaded.script._import('generation.throughput')
     monkeypatch.setattr(meter, 'memory_taken', lambda model: '1.20 GB of RAM')
-    monkeypatch.setattr(loaded.loading, '_running', 'torch-int4 on <cpu>')
-    monkeypatch.setattr(loaded.loading, '_meter', type('Metered', (), {'pace': None}))
+    monkeypatch.setattr(loaded.loader, '_running', 'torch-int4 on <cpu>')
+    monkeypatch.setattr(loaded.loader, '_meter', type('Metered', (), {'pace': None}))
     spans = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
     shown = ' '.join(f'<span>{span}</span>' for span in spans)
     assert loaded.chat_tab.show_glance() == f'<div class="gptq-glance">{shown}</div>'
-    loaded.loading._meter.pace = meter.Pace(30, 4.0)
+    loaded.loader._meter.pace = meter.Pace(30, 4.0)
     assert '<span>7.5 tokens/s</span>' in loaded.chat_tab.show_glance()
     loaded.shared.args.multi_user = True  # the last answer may be another's
     assert 'tokens/s' not in loaded.chat_tab.show_glance()

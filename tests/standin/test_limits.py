@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from airoboros_gptq.webui.limits import max_memory
+from airoboros_gptq.webui.memory_limits import max_memory
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_functions_imported_by_value_are_replaced_too(webui):
 
 def test_loading_leads_to_us_and_keeps_the_loaders_name(webui, monkeypatch):
     webui.patches.apply()
-    monkeypatch.setattr(webui.loading, 'load', lambda name: (f'{name} by us', 'tokenizer'))
+    monkeypatch.setattr(webui.loader, 'load', lambda name: (f'{name} by us', 'tokenizer'))
     assert webui.ui_model_menu.load_model(MODEL, OURS) == (f'{MODEL} by us', 'tokenizer')
     assert webui.shared.args.loader == OURS
     # As the API does: no loader is named, and none is set.
@@ -158,8 +158,8 @@ def test_a_format_is_saved_and_comes_back(webui):
 @pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
 def test_a_format_reaches_the_loader(webui, monkeypatch, chosen, handed_on):
     webui.patches.apply()
-    core, given = webui.script._import('core.model'), {}
-    monkeypatch.setattr(webui.script._import('core.meter'), 'Meter', lambda model: None)
+    core, given = webui.script._import('model.load'), {}
+    monkeypatch.setattr(webui.script._import('generation.throughput'), 'Meter', lambda model: None)
 
     def load(folder, **settings):
         given.update(settings)
@@ -168,7 +168,7 @@ def test_a_format_reaches_the_loader(webui, monkeypatch, chosen, handed_on):
     monkeypatch.setattr(core, 'load', load)
     monkeypatch.setattr(core, 'describe_running', lambda model: 'it runs')
     webui.shared.args.gptq_format = chosen
-    assert webui.ui_model_menu.load_model(MODEL, OURS)[0] == 'a model', webui.loading.last_error
+    assert webui.ui_model_menu.load_model(MODEL, OURS)[0] == 'a model', webui.loader.last_error
     assert given['checkpoint_format'] == handed_on
     # What is shown as running is the file as it was read.
     webui.shared.model = 'a model'

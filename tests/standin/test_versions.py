@@ -51,7 +51,7 @@ def test_only_settings_that_this_version_has_are_shown(old):
 
 def test_the_older_loader_function_leads_to_us(old, monkeypatch):
     old.patches.apply()
-    monkeypatch.setattr(old.loading, 'load', lambda name: (f'{name} by us', 'tokenizer'))
+    monkeypatch.setattr(old.loader, 'load', lambda name: (f'{name} by us', 'tokenizer'))
     assert old.models.load_model(MODEL, OURS)[0] == f'{MODEL} by us'
     assert old.models.load_model(MODEL, 'Transformers')[0] == f'{MODEL} by transformers'
 

@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from ..core.errors import GPTQError
-from ..core.kernel_names import KERNEL_NAMES
+from ..errors import GPTQError
+from ..kernels.rules import KERNEL_NAMES
 from .clock import use_processor_time
-from .rivals import OURS, RIVALS, require
+from .engines import OURS, RIVALS, require
 from .synthetic import SHAPES, synthetic_folder
 
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _folder(args) -> Path:
     if args.synthetic is None:
-        from ..core.repository import resolve_folder
+        from ..checkpoint.hub import resolve_folder
 
         return resolve_folder(args.model)
     from tqdm import tqdm

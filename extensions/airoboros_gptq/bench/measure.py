@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 
 from .. import __version__
-from ..core.config import read_json
-from ..core.facts import Facts, read_facts
+from ..checkpoint.hf_config import read_json
+from ..preflight.folder_summary import Facts, read_facts
 from .clock import clock_name
+from .engines import OURS, Rival
 from .machine import (
     describe,
     file_into_memory_seconds,
@@ -23,9 +24,8 @@ from .machine import (
     peak_memory,
     read_bandwidth,
 )
-from .ours import Ours
+from .own_engine import Ours
 from .report import decode_figure, prefill_figure
-from .rivals import OURS, Rival
 from .traffic import bytes_per_token
 
 PREFILLS = (64, 512, 1500)

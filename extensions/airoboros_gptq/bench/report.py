@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from ..core.sizes import format_bytes
+from ..util.formatting import format_bytes
 
 
 def prefill_figure(seconds: list[float], count: int) -> dict:

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.cache_folder import cache_folder
-from ..core.errors import GPTQError
-from ..core.sizes import format_bytes
+from ..errors import GPTQError
+from ..util.cache_dir import cache_folder
+from ..util.formatting import format_bytes
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..core.kv_cache import cached_numbers
-from ..core.linear_spec import LinearSpec
+from ..checkpoint.linear_spec import LinearSpec
+from ..preflight.memory_estimate import cached_numbers
 
 _HALF = 2  # bytes of a scale, of a number of the head and of the cache
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import gradio as gr
 
-from ..core.errors import GPTQError
-from ..core.prompts import SAMPLING
-from ..panel import controls, view
-from ..panel.context_helper import context_helper
-from .engine import Engine, list_models
+from ..airoboros.conversation import SAMPLING
+from ..errors import GPTQError
+from ..ui import controls
+from ..ui import html as view
+from ..ui.context_helper import context_helper
+from .chat import Engine, list_models
 
 _CSS = view.CSS + '#chat { height: 55vh; }'
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..core.prompts import join_as_trained, plainformat_last
-from . import loading
+from ..airoboros.plainformat import join_as_trained, plainformat_last
+from . import loader as loading
 
 
 def generate(webuis, user_input, state: dict, **kwargs):

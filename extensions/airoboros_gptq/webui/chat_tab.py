@@ -6,12 +6,13 @@ import gradio as gr
 from modules import chat, shared
 from modules.utils import gradio
 
-from ..core.prompts import add_plainformat, as_code_block, has_plainformat, remove_plainformat
-from ..panel import controls, view
-from ..panel.context_helper import context_helper
-from . import loading
-from .names import BELOW_MESSAGE, CONTEXT_HELPER, GLANCE, LOOK, PLAINFORMAT
-from .placing import inside, watch
+from ..airoboros.plainformat import add_plainformat, as_code_block, has_plainformat, remove_plainformat
+from ..names import BELOW_MESSAGE, CONTEXT_HELPER, GLANCE, LOOK, PLAINFORMAT
+from ..ui import controls
+from ..ui import html as view
+from ..ui.context_helper import context_helper
+from . import loader as loading
+from .gradio_layout import inside, watch
 
 
 def create() -> None:

@@ -6,11 +6,9 @@ import gradio as gr
 from modules import models_settings, shared, ui
 from modules.utils import gradio
 
-from ..core.errors import GPTQError
-from ..core.prompts import PRESET_NAME
-from ..panel import controls, view
-from . import chat_tab, loading, notebook_tab, versions
-from .names import (
+from ..airoboros.conversation import PRESET_NAME
+from ..errors import GPTQError
+from ..names import (
     ALWAYS_PLAINFORMAT,
     BELOW_MESSAGE,
     CHECKPOINT,
@@ -28,7 +26,11 @@ from .names import (
     STATUS,
     UNREADABLE,
 )
-from .placing import below, inside, watch
+from ..ui import controls
+from ..ui import html as view
+from . import chat_tab, notebook_tab, versions
+from . import loader as loading
+from .gradio_layout import below, inside, watch
 
 _ALWAYS = 'always_offer_plainformat'  # in script.py's params
 _OFFERED = (PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, BELOW_MESSAGE, GLANCE)

@@ -6,11 +6,11 @@ import gradio as gr
 from gradio.layouts import Form
 from modules import shared
 
-from ..core.prompts import add_plainformat_to_prompt
-from ..panel import controls
+from ..airoboros.plainformat import add_plainformat_to_prompt
+from ..names import PLAINFORMAT, PLAINFORMAT_DEFAULT, PLAINFORMAT_NOTEBOOK
+from ..ui import controls
 from . import chat_tab
-from .names import PLAINFORMAT, PLAINFORMAT_DEFAULT, PLAINFORMAT_NOTEBOOK
-from .placing import below
+from .gradio_layout import below
 
 _TEXTBOX = {PLAINFORMAT_NOTEBOOK: 'textbox-notebook', PLAINFORMAT_DEFAULT: 'textbox-default'}
 

@@ -12,8 +12,7 @@ import importlib
 import sys
 import threading
 
-from . import patching, versions
-from .names import (
+from ..names import (
     ALWAYS_PLAINFORMAT,
     BELOW_MESSAGE,
     CHECKPOINT,
@@ -37,8 +36,10 @@ from .names import (
     TAKEN_FOR_TRANSFORMERS,
     UNREADABLE,
 )
-from .patching import patch, switch_on
-from .placing import create_events, create_or_stand_in
+from . import patcher as patching
+from . import versions
+from .gradio_layout import create_events, create_or_stand_in
+from .patcher import patch, switch_on
 
 _routing = threading.local()
 
@@ -138,7 +139,7 @@ def _infer_loader(original):
     """
 
     def infer_loader(model_name, *args, **kwargs):
-        from . import loading
+        from . import loader as loading
 
         inferred = original(model_name, *args, **kwargs)
         return LOADER if inferred in versions.OTHERS_FOR_GPTQ and loading.is_ours(model_name) else inferred
@@ -152,7 +153,8 @@ def _get_model_metadata(original):
     """
 
     def get_model_metadata(model):
-        from . import loading, settings
+        from . import loader as loading
+        from . import model_settings as settings
 
         try:
             metadata = original(model)
@@ -173,7 +175,7 @@ def _get_generation_prompt(original):
     """
 
     def get_generation_prompt(renderer, impersonate=False, strip_trailing_spaces=True):
-        from . import loading
+        from . import loader as loading
 
         prefix, suffix = original(renderer, impersonate, strip_trailing_spaces)
         if impersonate or not loading.airoboros():
@@ -212,7 +214,7 @@ def _transformers_loader(original):
     def transformers_loader(model_name):
         if not getattr(_routing, 'ours', False):
             return original(model_name)
-        from . import loading
+        from . import loader as loading
 
         return loading.load(model_name)
 
@@ -228,7 +230,7 @@ def _get_reply_from_output_ids(original):
     def get_reply_from_output_ids(output_ids, state=None, starting_from=0):
         from modules import shared, text_generation
 
-        from . import loading
+        from . import loader as loading
 
         if not loading.is_loaded() or getattr(getattr(output_ids, 'device', None), 'type', None) != 'cpu':
             return original(output_ids, state, starting_from)
@@ -259,7 +261,7 @@ def _merge_loras(original):
     def merge_loras():
         from modules import shared
 
-        from . import loading
+        from . import loader as loading
 
         if loading.is_loaded():
             shared.lora_names = [name for name in shared.model.peft_config if name != '__merged']
@@ -275,7 +277,7 @@ def _save_model_settings(original):
         if model == 'None' or state.get('loader') != LOADER:
             yield from original(model, state)
             return
-        from . import settings
+        from . import model_settings as settings
 
         yield settings.save(model, state)
 
@@ -367,7 +369,7 @@ def _load_model_wrapper(original):
         if loader != LOADER:
             yield from original(selected_model, loader, autoload=autoload)
             return
-        from . import loading
+        from . import loader as loading
 
         loading.last_error, loading.progress = None, progress
         try:
@@ -384,7 +386,8 @@ def _chatbot_wrapper(original):
     """Regenerate takes the kept instruction; it is to obey the PLAINFORMAT box as it stands now."""
 
     def chatbot_wrapper(text, state, regenerate=False, *args, **kwargs):
-        from . import chat_tab, loading
+        from . import chat_tab
+        from . import loader as loading
 
         if not regenerate or state.get('_tool_turn') or not loading.answers_next():
             yield from original(text, state, regenerate, *args, **kwargs)
@@ -437,7 +440,7 @@ def _set_interface_arguments(original):
 
     def set_interface_arguments(extensions, bool_active):
         if EXTENSION not in (extensions or ()):
-            from . import leaving
+            from . import disable as leaving
 
             leaving.leave()
         return original(extensions, bool_active)

@@ -1,0 +1,1 @@
+"""What each Airoboros version was trained on. Standard library only."""

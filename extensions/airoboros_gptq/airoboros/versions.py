@@ -1,0 +1,151 @@
+"""Which Airoboros a folder holds, and what that version learned. Standard library alone.
+
+Names as Jon Durbin and those who quantised his models wrote them: `airoboros-7B-gpt4-1.2-GPTQ`, `…-gpt4-m2.0`,
+`airoboros-3_1-yi-34b-200k`, `airoboros-mpt-30b-gpt4-1p4-five-epochs`, `airoboros-33B-gpt4-1-4-SuperHOT-8K`. The first
+models trained on GPT-4's answers have `gpt4` in their names and no number: 1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .prompt_templates import V1_0, V1_2, V1_4, V2_1, V2_2, V3_0, V3_1, PromptFormat
+
+_NAME = re.compile(r'(?:airo|spicy)boros', re.IGNORECASE)
+# One digit, a separator, one digit, perhaps a third: so 13b, 4bit, 128g, 3.0bpw and dates are not taken for versions.
+_NUMBER = re.compile(r'(?<![a-z0-9.])[mv]?(\d)([._p])(\d)(?:\2(\d))?(?![a-z0-9])')
+_HYPHENS = re.compile(r'gpt4-(\d)(-)(\d)(?:-(\d))?(?![a-z0-9])')
+_GPT4 = re.compile(r'gpt-?4(?![0-9])')
+_CARD_BYTES = 64 * 1024  # names stand at the top of a card
+_CARD_NAMES = re.compile(r'^(?:model_name|base_model|model_link)\s*:(.*)$|^#\s+(.*)$', re.MULTILINE)
+_CARD_BASE = re.compile(r'^base_model\s*:\s*\n\s*-\s*(.*)$', re.MULTILINE)
+_CARD_DATA = re.compile(r'\bairoboros-[\w.-]+', re.IGNORECASE)
+
+# What each version was trained on, and the spaces before its PLAINFORMAT: two on the card of 1.2, one on later cards,
+# in the data generator (airoboros/instructors/coding.py) and in qlora's own formatting of 2.x. 1.0 and 1.1 never saw it.
+_VERSIONS: dict[tuple[int, ...], tuple[PromptFormat, int | None]] = {
+    (1, 0): (V1_0, None),
+    (1, 1): (V1_0, None),
+    (1, 2): (V1_2, 2),
+    (1, 3): (V1_2, 1),
+    (1, 4): (V1_4, 1),
+    (1, 4, 1): (V1_4, 1),
+    (2, 0): (V1_4, 1),
+    (2, 1): (V2_1, 1),
+    (2, 2): (V2_2, 1),
+    (2, 2, 1): (V2_2, 1),
+    (3, 0): (V3_0, 1),
+    (3, 1): (V3_1, 1),
+    (3, 1, 1): (V3_0, 1),
+    (3, 1, 2): (V3_0, 1),
+}
+_UNNAMED = (1, 2)  # what this project was made for
+
+
+@dataclass(frozen=True)
+class Airoboros:
+    """A version, and what it learned."""
+
+    version: str  # '1.4.1'; '' where nothing names it
+    source: str  # where the version was read
+    format: PromptFormat
+    plainformat_spaces: int | None  # before the term; None where it was never learned
+    known: bool = True  # False: a version that is in no list of ours, or none, taken for its nearest elder
+
+    @property
+    def reason(self) -> str:
+        """For the facts: which version, from where, and what it is taken for."""
+        if not self.version:
+            return f'no version is named; taken for {_as_text(_UNNAMED)}'
+        taken = '' if self.known else f'; not known here, taken for {self.format.template.removeprefix("Airoboros-v")}'
+        return f'version {self.version}, from {self.source}{taken}'
+
+
+def recognise(folder: Path, name_or_path: str = '') -> Airoboros | None:
+    """The Airoboros in a folder, by its name, its config's `_name_or_path` or its card; None for another model.
+
+    A number anywhere goes before a bare `gpt4`, and the folder's name before the config's and the card's. A version
+    that nobody has heard of is taken for the newest one before it; one without any number for 1.2.
+    """
+    card = _read_card(folder)
+    names = [
+        (_after_name(_name_of(folder)), "the folder's name"),
+        (_after_name(_last(name_or_path)), '_name_or_path in config.json'),
+        *((_after_name(name), 'the model card') for name in _names_of_card(card)),
+    ]
+    names = [(name, source) for name, source in names if name is not None]
+    if not names:
+        return None
+    # What it was trained on counts only for what is an Airoboros already: others were trained on that data too.
+    names += [(_after_name(name) or '', 'the data that the model card names') for name in _CARD_DATA.findall(card)]
+    for read in (_number, _bare_gpt4):
+        for name, source in names:
+            version = read(name)
+            if version:
+                return _of_version(version, source)
+    return _of_version(None, '')
+
+
+def _of_version(version: tuple[int, ...] | None, source: str) -> Airoboros:
+    known = version in _VERSIONS
+    row = version or _UNNAMED
+    if not known and version:
+        row = max((v for v in _VERSIONS if v <= version), default=min(_VERSIONS))
+    return Airoboros(_as_text(version or ()), source, *_VERSIONS[row], known)
+
+
+def _as_text(version: tuple[int, ...]) -> str:
+    return '.'.join(map(str, version))
+
+
+def _name_of(folder: Path) -> str:
+    """A folder's own name; in Hugging Face's cache, where it is called by its commit, the repository's."""
+    folder = folder.absolute()
+    return folder.parents[1].name if folder.parent.name == 'snapshots' else folder.name
+
+
+def _last(path: str) -> str:
+    """The last part of a path or a repository's name."""
+    return re.split(r'[/\\]', path.rstrip('/\\'))[-1]
+
+
+def _after_name(name: str) -> str | None:
+    """What follows `airoboros` in a name, as one lower-case word; None where it is not in it. What stands before it is
+    another model's (`llama-3-airoboros-70b-3.3`).
+    """
+    found = _NAME.search(name)
+    return re.sub(r'\s+', '-', name[found.end() :].strip().lower()) if found else None
+
+
+def _number(name: str) -> tuple[int, ...] | None:
+    found = _HYPHENS.search(name) or _NUMBER.search(name)
+    if not found:
+        return None
+    version = tuple(int(digit) for digit in found.group(1, 3, 4) if digit)
+    return version[:2] if version[2:] == (0,) else version
+
+
+def _bare_gpt4(name: str) -> tuple[int, ...] | None:
+    return (1, 0) if _GPT4.search(name) else None
+
+
+def _read_card(folder: Path) -> str:
+    try:
+        with (folder / 'README.md').open('rb') as file:
+            return file.read(_CARD_BYTES).decode('utf-8', 'replace')
+    except OSError:  # no card, or one that may not be read: the other names have to do
+        return ''
+
+
+def _names_of_card(card: str) -> Iterator[str]:
+    """Where a card names the model itself: its front matter and its title. The rest may speak of any other model."""
+    for found in _CARD_NAMES.finditer(card):
+        name = (found.group(1) or found.group(2) or '').strip().strip('\'"')
+        yield _last(name)
+    yield from map(_last, _CARD_BASE.findall(card))
+
+
+UNNAMED = _of_version(None, '')

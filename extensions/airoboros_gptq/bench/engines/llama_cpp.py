@@ -1,0 +1,169 @@
+"""llama.cpp, through llama-cpp-python, on random weights of a folder's shapes as Q4_0 (the head Q6_K, as its own quantiser
+makes it). A block of Q4_0 is 32 weights: a scale in fp16 and 16 bytes of codes; one of Q6_K is 256 weights in 210 bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from ...util.cache_dir import cache_folder
+from ..clock import now
+from . import serve
+
+
+class LlamaCpp:
+    """Decodes with llama.cpp's own loop of evaluation, greedily."""
+
+    def __init__(self, folder: Path, device: str, threads: int):
+        import numpy as np
+        from llama_cpp import Llama
+
+        config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
+        path = gguf_of(config)
+        self._llama = Llama(
+            str(path),
+            n_ctx=2048 + 64,
+            n_batch=512,
+            n_threads=threads,
+            n_threads_batch=threads,
+            n_gpu_layers=-1 if device.startswith('cuda') else 0,
+            verbose=False,
+        )
+        self._ids = np.random.default_rng(2023).integers(300, config['vocab_size'], 2048).tolist()
+        self._held, self._vocabulary = 0, config['vocab_size']
+        read = path.stat().st_size - config['vocab_size'] * config['hidden_size'] // 32 * 18  # not the embeddings
+        self.about = {
+            'version': version('llama-cpp-python'),
+            'running': f'Q4_0, {_instructions()}',
+            'weight_bytes_per_token': read,
+        }
+
+    def prefill(self, count: int) -> float:
+        self._llama.reset()
+        start = now()
+        self._llama.eval(self._ids[:count])
+        self._logits()
+        self._held = count
+        return now() - start
+
+    def decode(self, context: int, count: int) -> float:
+        if self._held != context:
+            self.prefill(context)
+        token = self._ids[0]
+        start = now()
+        for _ in range(count):
+            self._llama.eval([token])
+            token = int(self._logits().argmax())
+        seconds = now() - start
+        self._llama.n_tokens = context  # the next eval() forgets what lies behind it
+        return seconds
+
+    def _logits(self):
+        """Of the last token, once they are computed."""
+        import llama_cpp
+        import numpy as np
+
+        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._llama.ctx, -1), (self._vocabulary,))
+
+
+def _instructions() -> str:
+    """What llama.cpp was compiled for."""
+    import llama_cpp
+
+    about = llama_cpp.llama_print_system_info().decode()
+    return ' '.join(
+        n for n in ('CUDA', 'AVX512', 'AVX512_VNNI', 'AVX2', 'AMX_INT8', 'LLAMAFILE', 'REPACK') if f'{n} = 1' in about
+    )
+
+
+def gguf_of(config: dict) -> Path:
+    """A Q4_0 file of random weights in the cache folder, for the shapes of a LLaMA's config.json."""
+    h, m, layers, heads = (
+        config[k] for k in ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads')
+    )
+    kv_heads, vocabulary = config.get('num_key_value_heads', heads), config['vocab_size']
+    if config.get('model_type') != 'llama' or h % 256:
+        raise ValueError('only LLaMA models with a hidden size that 256 divides are compared with llama.cpp')
+    path = cache_folder() / 'gguf' / f'llama-{layers}x{h}x{m}-{heads}-{kv_heads}-{vocabulary}-q4_0.gguf'
+    if path.is_file():
+        return path
+    import gguf
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    writer = gguf.GGUFWriter(temp, 'llama')
+    writer.add_context_length(2048)
+    writer.add_embedding_length(h)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(m)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_dimension_count(h // heads)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    _add_vocabulary(writer, gguf, vocabulary)
+    kinds = gguf.GGMLQuantizationType
+    kv = h // heads * kv_heads
+    tensors = [('token_embd', vocabulary, h, kinds.Q4_0), ('output_norm', None, h, kinds.F32)]
+    tensors.append(('output', vocabulary, h, kinds.Q6_K))
+    for layer in range(layers):
+        sizes = {'attn_q': (h, h), 'attn_k': (kv, h), 'attn_v': (kv, h), 'attn_output': (h, h)}
+        sizes |= {'ffn_gate': (m, h), 'ffn_up': (m, h), 'ffn_down': (h, m)}
+        tensors += [(f'blk.{layer}.{name}', n, k, kinds.Q4_0) for name, (n, k) in sizes.items()]
+        tensors += [(f'blk.{layer}.{name}_norm', None, h, kinds.F32) for name in ('attn', 'ffn')]
+    block = {kinds.Q4_0: (32, 18), kinds.Q6_K: (256, 210)}
+    for name, n, k, kind in tensors:
+        if kind == kinds.F32:
+            writer.add_tensor_info(f'{name}.weight', (k,), np.dtype(np.float32), 4 * k)
+        else:
+            shape = (n, k // block[kind][0] * block[kind][1])
+            writer.add_tensor_info(f'{name}.weight', shape, np.dtype(np.uint8), math.prod(shape), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    rng = np.random.default_rng(2023)
+    for _, n, k, kind in tensors:
+        if kind == kinds.F32:
+            writer.write_tensor_data(np.ones(k, np.float32))
+        else:
+            writer.write_tensor_data(_blocks(rng, n, k, *block[kind]))
+    writer.close()
+    os.replace(temp, path)
+    return path
+
+
+def _blocks(rng, n: int, k: int, weights: int, size: int):
+    """Random codes with scales at which a row of k weights has a norm near one: uint8 [n, k / weights * size]."""
+    import numpy as np
+
+    made = np.frombuffer(rng.bytes(n * k // weights * size), np.uint8).reshape(-1, size).copy()
+    one = 1 / math.sqrt(k)
+    if weights == 32:  # codes 0 to 15 less 8
+        made[:, :2] = np.frombuffer(np.float16(one / 4.6).tobytes(), np.uint8)
+    else:  # codes of 6 bits less 32, times one of 16 scales in int8 of the block, times the last two bytes
+        made[:, 192:208] = 8
+        made[:, 208:] = np.frombuffer(np.float16(one / 18.5 / 8).tobytes(), np.uint8)
+    return made.reshape(n, -1)
+
+
+def _add_vocabulary(writer, gguf, count: int) -> None:
+    kinds = gguf.TokenType
+    pieces = ['<unk>', '<s>', '</s>', *(f'<0x{i:02X}>' for i in range(256)), '▁']
+    types = [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * 256]
+    pieces += [f'▁w{i}' for i in range(len(pieces), count)]
+    types += [kinds.NORMAL] * (count - len(types))
+    writer.add_tokenizer_model('llama')
+    writer.add_token_list(pieces[:count])
+    writer.add_token_scores([-float(i) for i in range(count)])
+    writer.add_token_types(types[:count])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
+if __name__ == '__main__':
+    serve(LlamaCpp)

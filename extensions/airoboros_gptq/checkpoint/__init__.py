@@ -1,0 +1,1 @@
+"""What is on the disk: configs, weight files, tensor headers. Standard library only."""

@@ -1,0 +1,146 @@
+"""Which file of a folder is the model, and what its tensors say. Standard library alone, but for pickles.
+
+The tensors are the truth and the config is a claim about them: act-order, for one, is read off `g_idx`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from array import array
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import GPTQError
+from .quantize_config import QuantizeConfig
+from .safetensors_header import Header, read_header
+from .tensor_info import TensorInfo
+from .torch_pickle import PickledWeights, read_pickle
+from .weight_files import files_of, find_name, is_pickle, list_checkpoints, refuse_dead_links
+
+WeightFile = Header | PickledWeights
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's weights, in one file or in shards, whatever their kind.
+
+    `name` is what a user picks: the file's name, the index's, or the first shard's. `reason` says why this one was chosen.
+    """
+
+    name: str
+    headers: tuple[WeightFile, ...]
+    desc_act: bool
+    reason: str = ''
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(h.size for h in self.headers)
+
+    @property
+    def tensors(self) -> dict[str, TensorInfo]:
+        return {name: info for h in self.headers for name, info in h.tensors.items()}
+
+    def read_ints(self, name: str, most: int | None = None) -> array:
+        """The values of an I32 tensor, flat; only the first `most` where that is given."""
+        return next(h.read_ints(name, most) for h in reversed(self.headers) if name in h.tensors)
+
+    def read_ahead(self) -> None:
+        """Has the system begin to read the files, where it takes such a hint: they are needed whole, once libraries are
+        imported and the model is laid out. Returns at once; the process itself reads nothing.
+        """
+        if hasattr(os, 'posix_fadvise'):
+            paths = [h.path for h in self.headers]
+            threading.Thread(target=_read_ahead, args=(paths,), daemon=True, name='reading ahead').start()
+
+    def quantised_modules(self) -> list[str]:
+        """Names of the modules that have a `qweight`."""
+        return [n.removesuffix('.qweight') for n in self.tensors if n.endswith('.qweight')]
+
+
+def _read_ahead(paths: list[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError), path.open('rb', buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def has_act_order(file: WeightFile) -> bool:
+    """Whether any `g_idx` of a file is not sorted, which is what act-order (`desc_act`) leaves behind."""
+    for name, info in file.tensors.items():
+        if name.endswith('.g_idx') and info.dtype == 'I32':
+            groups = file.read_ints(name).tolist()
+            if groups != sorted(groups):  # at the speed of C, as a loop over neighbours is not
+                return True
+    return False
+
+
+def open_checkpoint(folder: Path, name: str, reason: str = '') -> Checkpoint:
+    """Reads the headers of the checkpoint `name`. Raises GPTQError where a file is missing or broken."""
+    files = files_of(folder, name)
+    missing = [f for f in files if not _is_there(folder / f)]
+    if missing:
+        more = f', as are {len(missing) - 1} more' if len(missing) > 1 else ''
+        raise GPTQError(f'{folder / missing[0]} is missing{more}, though {name} asks for it; download it.')
+    headers = tuple(read_pickle(folder / f) if is_pickle(f) else read_header(folder / f) for f in files)
+    _refuse_twins(headers)
+    return Checkpoint(name, headers, any(has_act_order(h) for h in headers), reason)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; no file has a name too long for the disk, which an index that is broken may ask for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _refuse_twins(headers: tuple[WeightFile, ...]) -> None:
+    """Raises GPTQError where two shards hold the same tensor: they are not of one download."""
+    held: dict[str, Path] = {}
+    for header in headers:
+        twin = next((name for name in header.tensors if name in held), None)
+        if twin is not None:
+            raise GPTQError(
+                f'{header.path} and {held[twin].name} both hold {twin}: they are not of one model; download them again.'
+            )
+        held.update(dict.fromkeys(header.tensors, header.path))
+
+
+def choose_checkpoint(folder: Path, config: QuantizeConfig, wanted: str | None = None) -> Checkpoint:
+    """The checkpoint to load: the one the user names, else the config's `model_file_base_name`, else the only one,
+    else the only quantised one, else the one whose act-order matches the config. Pickles count where there is no
+    safetensors file. Raises GPTQError, listing the candidates, where that decides nothing.
+    """
+    names = list_checkpoints(folder)
+    listed = ', '.join(names) or 'none'
+    if wanted:
+        name = find_name(folder, wanted)
+        if name is None:
+            raise GPTQError(f'{folder} has no checkpoint {wanted}; it has: {listed}.')
+        return open_checkpoint(folder, name, 'named by the user')
+    if not names:
+        refuse_dead_links(folder)
+        raise GPTQError(f'{folder} holds no .safetensors file, nor a .bin or .pt; download the model again.')
+    names = [n for n in names if not is_pickle(n)] or names
+    if config.model_file_base_name:
+        name = find_name(folder, config.model_file_base_name)
+        if name is not None:
+            return open_checkpoint(folder, name, f'model_file_base_name in {config.sources["model_file_base_name"]}')
+    if len(names) == 1:
+        return open_checkpoint(folder, names[0], 'the only checkpoint in the folder')
+    quantised = [c for c in (open_checkpoint(folder, n) for n in names) if c.quantised_modules()]
+    if len(quantised) == 1:
+        return replace(quantised[0], reason='the only quantised checkpoint in the folder')
+    source = config.sources.get('desc_act', 'default')
+    if source == 'default':
+        raise GPTQError(f'{folder} holds {len(names)} checkpoints, and no config tells them apart; name one: {listed}.')
+    found = [c for c in quantised if c.desc_act == config.desc_act]
+    if len(found) != 1:
+        claim = 'with' if config.desc_act else 'without'
+        raise GPTQError(
+            f'{folder} holds {len(names)} checkpoints and {len(found)} of them are {claim} act-order, as its config says; '
+            f'name the one to load: {listed}.'
+        )
+    return replace(found[0], reason=f'its act-order is as desc_act says in {source}')

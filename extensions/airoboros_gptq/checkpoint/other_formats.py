@@ -1,0 +1,148 @@
+"""What is quantised but not GPTQ: known by its config or by its tensors, with what reads it. Standard library alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import GPTQError
+from .safetensors_header import read_header
+from .tensor_info import TensorInfo
+
+_TRANSFORMERS = "transformers' own loader"
+# Names as configs write them: (as people write them, what reads them).
+OTHERS = {
+    'awq': ('AWQ', 'vLLM, or transformers with gptqmodel'),
+    'exl2': ('EXL2', 'ExLlamaV2 (TabbyAPI)'),
+    'exl3': ('EXL3', 'ExLlamaV3'),
+    'marlin': ('Marlin', 'vLLM, or take the GPTQ file it was made from'),
+    'gptq_marlin': ('Marlin', 'vLLM, or take the GPTQ file it was made from'),
+    'marlin_24': ('Marlin 2:4', 'vLLM'),
+    'gptq_marlin_24': ('Marlin 2:4', 'vLLM'),
+    'bitblas': ('BitBLAS', 'GPTQModel with BitBLAS'),
+    'gptq_p': ('GPTQ-P', 'GPTQModel'),
+    'qqq': ('QQQ', 'GPTQModel'),
+    'bitsandbytes': ('bitsandbytes', _TRANSFORMERS),
+    'hqq': ('HQQ', _TRANSFORMERS),
+    'aqlm': ('AQLM', _TRANSFORMERS),
+    'fp8': ('FP8', _TRANSFORMERS),
+    'fbgemm_fp8': ('FP8', _TRANSFORMERS),
+    'compressed-tensors': ('compressed-tensors', f'vLLM, or {_TRANSFORMERS} with compressed-tensors'),
+}
+# How the tensors of one quantised linear end, where they tell a format by themselves.
+_ENDINGS = {
+    'exl2': ('.q_weight', '.q_scale'),
+    'exl3': ('.trellis', '.svh'),
+    'marlin': ('.B', '.s'),
+    'bitsandbytes': ('.weight.absmax', '.weight.quant_map'),
+    'hqq': ('.W_q', '.W_q'),
+    'aqlm': ('.codes', '.codebooks'),
+    'compressed-tensors': ('.weight_packed', '.weight_scale'),
+    'fp8': ('.weight_scale_inv', '.weight_scale_inv'),
+}
+
+
+def claimed_method(claims: dict) -> str | None:
+    """The quantisation method that a config names, or lets one see; in lower case, None where it does neither."""
+    if claims.get('is_marlin_format') is True:
+        return 'marlin'
+    layout = claims.get('checkpoint_format', claims.get('format'))
+    if isinstance(layout, str) and layout.lower() in OTHERS:
+        return layout.lower()
+    method = claims.get('quant_method', claims.get('method'))
+    if method is not None:
+        return str(method).lower()
+    if str(claims.get('version')).lower().startswith('gem'):  # AutoAWQ's quant_config.json names its kernel alone
+        return 'awq'
+    if claims.get('load_in_4bit') is True or claims.get('load_in_8bit') is True:
+        return 'bitsandbytes'
+    return None
+
+
+def refuse_method(claims: dict, source: str) -> None:
+    """Raises GPTQError, naming what to use instead, where `claims` (read in `source`) are not those of a GPTQ model."""
+    method = claimed_method(claims)
+    if method in (None, 'gptq'):
+        return
+    if method in OTHERS:
+        raise GPTQError(f'{source} says that this is {_in_words(method)}.')
+    raise GPTQError(f'{source} says quant_method is {method}; this loader reads gptq, so use another one for it.')
+
+
+def _in_words(method: str) -> str:
+    name, reader = OTHERS[method]
+    both = name if name == method else f'{method} ({name})'
+    return f'{both}, not GPTQ; load it with {reader}'
+
+
+def other_quantisation(tensors: Mapping[str, TensorInfo]) -> str | None:
+    """The key in OTHERS of what the tensors are; None where they are GPTQ's, or nothing known."""
+    for name, info in tensors.items():
+        if not name.endswith('.qweight'):
+            continue
+        module = name.removesuffix('.qweight')
+        scales, qzeros = tensors.get(f'{module}.scales'), tensors.get(f'{module}.qzeros')
+        if info.dtype in ('I8', 'U8'):
+            return 'bitblas'
+        if scales is None or qzeros is None or not len(info.shape) == len(scales.shape) == len(qzeros.shape) == 2:
+            return None
+        # AWQ is of 4 bits, and packs qweight along out_features, as it does qzeros: [K, N/8] and [G, N/8].
+        awq = info.shape[1] == qzeros.shape[1] and info.shape[1] * 8 == scales.shape[1]
+        return 'awq' if awq else None
+    for method, (first, second) in _ENDINGS.items():
+        if any(n.endswith(first) and n.removesuffix(first) + second in tensors for n in tensors):
+            return method
+    return None
+
+
+def refuse_tensors(tensors: Mapping[str, TensorInfo], file) -> None:
+    """Raises GPTQError, naming what to use instead, where the tensors are those of another quantisation."""
+    method = other_quantisation(tensors)
+    if method is not None:
+        raise GPTQError(f'{file} is {_in_words(method)}.')
+
+
+def holds_gptq(folder: Path) -> bool:
+    """Whether a folder's tensors are those of a GPTQ model, whatever configs it has. Cheap; never raises."""
+    try:
+        for path in _worth_a_look(folder):
+            if path.suffix == '.safetensors':
+                tensors = read_header(path, whole=False).tensors
+                if any(n.endswith('.qweight') for n in tensors):
+                    return other_quantisation(tensors) is None
+            elif _pickle_names(path, b'.qweight', b'.qzeros'):
+                return True
+    except (GPTQError, OSError):
+        return False
+    return False
+
+
+def _worth_a_look(folder: Path) -> list[Path]:
+    """The files that may hold a `.qweight`: with an index, the first shard for which it lists one."""
+    for index in sorted(folder.glob('*.safetensors.index.json')):
+        try:
+            listed = json.loads(index.read_text(encoding='utf-8'))['weight_map'].items()
+            shard = next((folder / Path(v).name for n, v in listed if n.endswith('.qweight')), None)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+        if shard is not None and shard.is_file():
+            return [shard]
+    files = sorted(folder.glob('*.safetensors'))
+    if files:
+        # Of shards without an index the first will do.
+        return [f for f in files if not re.search(r'-(?!00001-)\d{5}-of-\d{5}$', f.stem)]
+    return [p for pattern in ('*.bin', '*.pt', '*.pth') for p in sorted(folder.glob(pattern))]
+
+
+def _pickle_names(path: Path, *words: bytes) -> bool:
+    """Whether all `words` stand in the pickle of a file that torch.save wrote. Nothing is unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next((n for n in archive.namelist() if n.endswith('data.pkl')), None)
+            content = archive.read(name) if name else b''
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+    return all(word in content for word in words)

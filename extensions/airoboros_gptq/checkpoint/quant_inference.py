@@ -1,0 +1,217 @@
+"""What the tensors of a checkpoint say of its quantisation, whatever a config claims. Standard library alone.
+
+With in_features K, out_features N, bits b and G groups: `scales` is [G, N], `qzeros` [G, N*b/32] and `qweight` [K*b/32, N],
+so b = 32 * qzeros.shape[1] / N and K = 32 * qweight.shape[0] / b. `g_idx` [K] names the group of each row.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from ..errors import GPTQError
+from .checkpoint import Checkpoint
+from .linear_spec import LinearSpec
+from .other_formats import refuse_tensors
+from .quantize_config import FORMATS, QuantizeConfig
+from .tensor_info import TensorInfo
+from .validation import refuse_strays, require_g_idx
+
+WIDTHS = (2, 3, 4, 8)
+ReadInts = Callable[[str], array]
+GROUP_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # that quantisers offer
+_ZERO_WORDS = 3 * 1024  # of a qzeros: enough to see whether its quantiser was symmetric, and whole in 3 bits
+_ZERO_SAMPLES = 8  # linears whose zeros are looked at, from the first to the last
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is so, whatever was claimed. `disagreements` has a sentence for each claim that the tensors refute."""
+
+    specs: dict[str, LinearSpec]
+    checkpoint_format: str
+    format_reason: str
+    symmetric: bool
+    disagreements: list[str]
+
+    def values(self, field: str) -> list:
+        """The distinct values of a LinearSpec's field, the commonest first."""
+        return [v for v, _ in Counter(getattr(s, field) for s in self.specs.values()).most_common()]
+
+
+def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: str | None = None) -> Evidence:
+    """Reads shapes, every g_idx and a few zeros. `checkpoint_format` is the user's word, which is final.
+
+    Raises GPTQError where the checkpoint holds no quantised linear, or one whose tensors make no sense.
+    """
+    tensors, modules = checkpoint.tensors, checkpoint.quantised_modules()
+    refuse_tensors(tensors, checkpoint.name)
+    if not modules:
+        raise GPTQError(
+            f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
+            'for it.'
+        )
+    refuse_strays(tensors, checkpoint.name)
+    specs = {m: module_spec(m, tensors, checkpoint.read_ints, config.group_size, checkpoint.name) for m in modules}
+    if any(spec.desc_act for spec in specs.values()):
+        for module in modules:
+            require_g_idx(tensors, module, checkpoint.name)
+    seen = set()
+    for module in modules[:: -(-len(modules) // _ZERO_SAMPLES)]:
+        seen.add(symmetric_format(specs[module].bits, checkpoint.read_ints(f'{module}.qzeros', _ZERO_WORDS)))
+    claimed = None if config.sources.get('checkpoint_format', 'default') == 'default' else config.checkpoint_format
+    form, reason = decide_format(checkpoint_format, claimed, seen)
+    specs = {m: replace(spec, checkpoint_format=form) for m, spec in specs.items()}
+    found = Evidence(specs, form, reason or config.sources['checkpoint_format'], None not in seen, list(config.notes))
+    found.disagreements.extend(_disagreements(found, config, claimed if checkpoint_format is None else None))
+    return found
+
+
+def _disagreements(found: Evidence, config: QuantizeConfig, claimed_format: str | None) -> list[str]:
+    """One sentence for each claim that no tensor bears out."""
+    sizes = {-1 if s.group_size == s.in_features else s.group_size for s in found.specs.values()}
+    sizes |= set(found.values('group_size'))
+    desc_act = any(found.values('desc_act'))
+    facts = (
+        ('bits', config.bits, found.values('bits')),
+        ('group_size', config.group_size, sorted(sizes)),
+        ('desc_act', config.desc_act, [desc_act]),
+        ('sym', config.sym, [found.symmetric]),
+        ('checkpoint_format', claimed_format, [found.checkpoint_format]),
+    )
+    return [
+        f'{config.sources[name]} says {name} is {claim}; the tensors have {", ".join(map(str, so))}, and that is used.'
+        for name, claim, so in facts
+        if claim is not None and config.sources.get(name, 'default') != 'default' and claim not in so
+    ]
+
+
+def module_spec(
+    module: str, tensors: Mapping[str, TensorInfo], read_ints: ReadInts, claimed_group_size: int | None, file: str
+) -> LinearSpec:
+    """The LinearSpec of one quantised linear. Raises GPTQError where its tensors contradict each other.
+
+    `claimed_group_size` decides only where the tensors cannot: a last group that is not full, without a g_idx.
+    """
+    shapes = {}
+    for part in ('qweight', 'qzeros', 'scales'):
+        info = tensors.get(f'{module}.{part}')
+        if info is None:
+            raise GPTQError(f'{file} lacks the tensor {module}.{part}; download it again.')
+        if len(info.shape) != 2 or 0 in info.shape:
+            raise GPTQError(
+                f'{file} holds {module}.{part} of shape {info.shape}, which is not GPTQ; download it again.'
+            )
+        allowed = ('F16', 'BF16', 'F32') if part == 'scales' else ('I32',)
+        if info.dtype not in allowed:
+            raise GPTQError(
+                f'{file} holds {module}.{part} as {info.dtype}; this loader reads {", ".join(allowed)}, so use GPTQModel for it.'
+            )
+        shapes[part] = info.shape
+    (words, out_features), (groups, columns) = shapes['qweight'], shapes['scales']
+    zero_groups, zero_words = shapes['qzeros']
+    if columns != out_features or zero_groups != groups:
+        raise GPTQError(
+            f'{file} holds {module} with qweight {shapes["qweight"]}, scales {shapes["scales"]} and qzeros '
+            f'{shapes["qzeros"]}, which do not belong together; download it again.'
+        )
+    bits = 32 * zero_words / out_features
+    if bits not in WIDTHS:
+        raise GPTQError(f'{file} holds {module} in {bits:g} bits; this loader reads 2, 3, 4 and 8.')
+    bits = int(bits)
+    if words * 32 % bits:
+        raise GPTQError(
+            f'{file} holds {module}.qweight of shape {shapes["qweight"]}, not whole in {bits} bits; download it again.'
+        )
+    in_features = words * 32 // bits
+    g_idx = _group_index(module, tensors, read_ints, in_features, groups, file)
+    group_size = _group_size(module, in_features, groups, g_idx, claimed_group_size, file)
+    desc_act = g_idx is not None and g_idx != _sequential(in_features, group_size)
+    bias = tensors.get(f'{module}.bias')
+    if bias is not None and bias.shape != (out_features,):
+        raise GPTQError(
+            f'{file} holds {module}.bias of shape {bias.shape} where {(out_features,)} is expected; download it again.'
+        )
+    # Rows sorted by group fall into groups of one size only where each has as many; in sequence the last may be short.
+    uneven = group_size * groups != in_features if desc_act else -(-in_features // group_size) != groups
+    return LinearSpec(in_features, out_features, bits, group_size, desc_act, uneven=uneven)
+
+
+def _group_index(module, tensors, read_ints: ReadInts, in_features: int, groups: int, file: str) -> array | None:
+    """The checked values of g_idx; None where there is none, or an all-zero one, which says nothing."""
+    info = tensors.get(f'{module}.g_idx')
+    if info is None:
+        return None
+    if info.shape != (in_features,) or info.dtype != 'I32':
+        raise GPTQError(
+            f'{file} holds {module}.g_idx as {info.dtype} {info.shape} where I32 {(in_features,)} is expected; '
+            'download it again.'
+        )
+    values = read_ints(f'{module}.g_idx')
+    if not any(values):
+        return None
+    if min(values) < 0 or max(values) >= groups:
+        raise GPTQError(f'{file} holds {module}.g_idx with groups outside 0 to {groups - 1}; download it again.')
+    return values
+
+
+def _group_size(module, in_features: int, groups: int, g_idx, claimed: int | None, file: str) -> int:
+    """Rows of one full group. Several sizes give as many groups where the last is short: without a g_idx the claim
+    decides then, and a size that quantisers offer where there is none.
+    """
+    if groups == 1:
+        return in_features
+    if g_idx is not None:
+        return max(Counter(g_idx).values())
+    even = in_features // groups if in_features % groups == 0 else None
+    if even in GROUP_SIZES:
+        return even
+    for size in (claimed, *GROUP_SIZES):
+        if size and size > 0 and -(-in_features // size) == groups:
+            return size
+    if even:
+        return even
+    raise GPTQError(
+        f'{file} holds {module} with {groups} groups for {in_features} rows, which no group size gives; download it again.'
+    )
+
+
+def symmetric_format(bits: int, stored_zeros: array) -> str | None:
+    """The format of a linear whose stored zeros are all one and the same symmetric one; None where they are not.
+
+    A symmetric quantiser makes every zero 2**(bits-1), which v1 stores less one.
+    """
+    number = sum((word & 0xFFFFFFFF) << (32 * i) for i, word in enumerate(stored_zeros[:bits]))
+    middle = 2 ** (bits - 1)
+    # 32 values lie in `bits` words, and all zeros being one, each such stretch is like the first.
+    whole = len(stored_zeros) // bits * bits
+    if not whole or stored_zeros[:whole] != stored_zeros[:bits] * (whole // bits):
+        return None
+    fields = {(number >> (bits * i)) & (2**bits - 1) for i in range(32)}
+    return {middle - 1: 'gptq', middle: 'gptq_v2'}.get(fields.pop()) if len(fields) == 1 else None
+
+
+def decide_format(asked: str | None, claimed: str | None, seen: set[str | None]) -> tuple[str, str]:
+    """('gptq' or 'gptq_v2', why; '' where the claim decides). The user's word is final; then symmetric zeros, where all
+    that were `seen` say the same; then the claim; then v1, as nearly all files are. Raises GPTQError for another name.
+    """
+    if asked:
+        if asked not in FORMATS:
+            raise GPTQError(f'There is no checkpoint format {asked}; choose {" or ".join(FORMATS)}.')
+        return asked, 'named by the user'
+    if len(seen) == 1 and (found := next(iter(seen))) is not None:
+        if found == claimed:
+            return claimed, ''
+        return found, f'its zeros are those of a symmetric {"v2" if found == "gptq_v2" else "v1"} file'
+    if claimed:
+        return claimed, ''
+    return 'gptq', 'as nearly all files are'
+
+
+@lru_cache
+def _sequential(in_features: int, group_size: int) -> array:
+    """g_idx as it is without act-order."""
+    return array('i', (k // group_size for k in range(in_features)))

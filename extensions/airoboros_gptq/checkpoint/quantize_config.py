@@ -1,0 +1,132 @@
+"""What a model folder says of its quantisation. Standard library alone.
+
+Fields by year and their synonyms: TheBloke's repositories, AutoGPTQ 0.7.1 (`auto_gptq/quantization/config.py`) and
+GPTQModel's documentation of `quantize_config.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..errors import GPTQError
+from .hf_config import read_json
+from .other_formats import claimed_method, holds_gptq, refuse_method
+
+SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
+_SYNONYMS = {
+    'bits': ('bits', 'w_bit'),
+    'group_size': ('group_size', 'q_group_size'),
+    'desc_act': ('desc_act',),
+    'sym': ('sym',),
+    'checkpoint_format': ('checkpoint_format', 'format'),
+    'quant_method': ('quant_method', 'method'),
+    'model_file_base_name': ('model_file_base_name',),
+}
+_TYPES = {'bits': int, 'group_size': int, 'desc_act': bool, 'sym': bool}
+FORMATS = ('gptq', 'gptq_v2')
+_ALLOWED = {'bits': (2, 3, 4, 8), 'checkpoint_format': FORMATS}
+_DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant_method': 'gptq'}
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """The claims of a quantisation config. `sources` says for each field where it was read, or 'default'; `notes` has a
+    sentence for each thing that another config of the folder says otherwise.
+    """
+
+    bits: int | None = None
+    group_size: int | None = None
+    desc_act: bool = False
+    sym: bool = True
+    checkpoint_format: str = 'gptq'
+    quant_method: str = 'gptq'
+    model_file_base_name: str | None = None
+    sources: dict[str, str] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+def find_claims(folder: Path) -> Iterator[tuple[dict, str]]:
+    """The raw quantisation settings of a folder, each with the name of its file, in the order in which they count."""
+    for name in SEARCH_ORDER:
+        path = folder / name
+        if not path.is_file():
+            continue
+        claims = read_json(path)
+        if name == 'config.json':
+            claims = claims.get('quantization_config')
+        if isinstance(claims, dict):
+            yield claims, name
+
+
+def is_gptq_folder(folder: Path) -> bool:
+    """Whether a folder holds a GPTQ model: its config says so, or, where no config names a method, its tensors do.
+    Cheap: small JSON files, and a file's header where they say nothing; never raises.
+    """
+    try:
+        if not folder.is_dir():
+            return False
+        claims, name = next(find_claims(folder), (None, ''))
+    except (GPTQError, OSError):
+        # A quantize_config.json that is broken still marks the folder as ours: our loader has the sentence for it.
+        return (folder / SEARCH_ORDER[0]).is_file() or holds_gptq(folder)
+    method = claimed_method(claims) if claims is not None else None
+    if method is not None:
+        return method == 'gptq'
+    return name in SEARCH_ORDER[:2] or holds_gptq(folder)
+
+
+def parse_claims(claims: dict, source: str) -> QuantizeConfig:
+    """Claims as found in `source` (a path or name, for messages) into a QuantizeConfig."""
+    refuse_method(claims, source)
+    values, sources = {}, {}
+    for name, keys in _SYNONYMS.items():
+        key = next((k for k in keys if claims.get(k) is not None), None)
+        if key is None:
+            if name in _DEFAULTS:
+                values[name], sources[name] = _DEFAULTS[name], 'default'
+            continue
+        value = claims[key]
+        if name in ('checkpoint_format', 'quant_method') and isinstance(value, str):
+            value = value.lower()
+        expected = _TYPES.get(name, str)
+        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+            raise GPTQError(
+                f'{source} says {key} is {value!r} where a {expected.__name__} is expected; correct it or download it again.'
+            )
+        if name in _ALLOWED and value not in _ALLOWED[name]:
+            allowed = ', '.join(map(str, _ALLOWED[name]))
+            raise GPTQError(f'{source} says {key} is {value}; this loader reads {allowed}, so use another one for it.')
+        values[name], sources[name] = value, source
+    if values.get('group_size', 1) < 1 and values['group_size'] != -1:
+        raise GPTQError(f'{source} says group_size is {values["group_size"]}; correct it, -1 means one group.')
+    return QuantizeConfig(**values, sources=sources)
+
+
+def read_quantize_config(folder: Path) -> QuantizeConfig:
+    """What a folder claims of its quantisation; a config without claims where it has none. Raises GPTQError where a
+    config makes no sense.
+    """
+    configs = find_claims(folder)
+    claims, name = next(configs, (None, ''))
+    if claims is None:
+        return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))
+    config = parse_claims(claims, name)
+    try:
+        notes = [n for other, source in configs for n in _differences(config, name, other, source)]
+    except GPTQError as e:  # of a config that does not count; where transformers needs it too, it is an error there
+        notes = [str(e)]
+    return replace(config, notes=tuple(notes))
+
+
+def _differences(config: QuantizeConfig, name: str, claims: dict, source: str) -> list[str]:
+    """A sentence for each thing that `claims`, read in `source`, say otherwise than `config`, read in `name`."""
+    other = parse_claims(claims, source)
+    return [
+        f'{source} says {key} is {getattr(other, key)}, {name} says {getattr(config, key)}; {name} comes first.'
+        for key in _SYNONYMS
+        if key in config.sources
+        and 'default' not in (config.sources[key], other.sources.get(key, 'default'))
+        and getattr(other, key) != getattr(config, key)
+    ]

@@ -1,1 +1,0 @@
-"""Checkpoint, quantisation, model, kernels, generation, prompts. Knows neither the webui nor gradio."""

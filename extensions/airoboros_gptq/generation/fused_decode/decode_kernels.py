@@ -1,0 +1,149 @@
+"""What lies between the matmuls of one decoding step of a LLaMA, fused with them: a token's activations [K], in fp32.
+
+An RMSNorm is taken apart: whoever writes `hidden` also writes `normed`, hidden times the norm's weight, in the order in which
+the next linear wants its input, and sums of squares, a few columns each; the next linear multiplies its sums by one over
+the root mean square. Source of the formulas: transformers' `models/llama/modeling_llama.py`.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from ...kernels.triton.gemv import columns_of, linear_sums, write_input
+from ...kernels.triton.pdl import await_inputs, start_next
+
+
+@triton.jit
+def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
+    at = tl.arange(0, SQUARES)
+    return 1 / tl.sqrt(tl.sum(tl.load(squares + at, mask=at < count, other=0), 0) / size + epsilon)
+
+
+@triton.jit
+def _write_hidden(
+    value, at, size, hidden, normed, squares, block, weight, place, reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+):  # fmt: skip
+    """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
+    inside = at < size
+    tl.store(hidden + at, value, mask=inside)
+    tl.store(squares + block, tl.sum(tl.where(inside, value * value, 0)))
+    target = at
+    if HAS_PLACE:
+        target = tl.load(place + at, mask=inside, other=0)
+    normal = value * tl.load(weight + at, mask=inside, other=0).to(tl.float32)
+    write_input(normed, target, normal, inside, reader_size, READER, READER_BITS)
+
+
+@triton.jit
+def embed_kernel(
+    token, table, weight, place, hidden, normed, squares, size, reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
+    start_next(EARLY)
+    await_inputs(EARLY)
+    block = tl.program_id(0)
+    at = block * WIDTH + tl.arange(0, WIDTH)
+    value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
+    _write_hidden(
+        value, at, size, hidden, normed, squares, block, weight, place, reader_size, HAS_PLACE, READER, READER_BITS
+    )
+
+
+@triton.jit
+def last_norm_kernel(
+    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr
+):
+    """y [K] = normed over the root mean square: what the head reads."""
+    start_next(EARLY)
+    await_inputs(EARLY)
+    at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
+    value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
+    tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
+
+
+@triton.jit
+def normed_linear_kernel(
+    normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
+    start_next(EARLY)
+    program = tl.program_id(0)
+    halves = linear_sums(
+        normed, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
+        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    )  # fmt: skip
+    sums = tl.sum(halves, 0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
+    column = columns_of(program, 1, FORM, TILES)
+    if HAS_BIAS:
+        sums += tl.load(bias + column, mask=column < outputs, other=0)
+    tl.store(y + column, sums, mask=column < outputs)
+
+
+@triton.jit
+def gated_linear_kernel(
+    normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    reader_size,
+    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
+    start_next(EARLY)
+    program = tl.program_id(0)
+    sums = linear_sums(
+        normed, codes, scales, zeros, program, tl.num_programs(0), words, groups, words_per_group, one,
+        2, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    )  # fmt: skip
+    gate, up = tl.split(tl.permute(sums, (1, 0)))
+    scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
+    gate *= scale
+    value = gate / (1 + tl.exp(-gate)) * (up * scale)
+    column = columns_of(program, 2, FORM, TILES)
+    inside = column < outputs
+    target = column
+    if HAS_PLACE:
+        target = tl.load(place + column, mask=inside, other=0)
+    write_input(y, target, value, inside, reader_size, READER, READER_BITS)
+
+
+@triton.jit
+def residual_linear_kernel(
+    x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
+    reader_size,
+    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
+    start_next(EARLY)
+    program = tl.program_id(0)
+    halves = linear_sums(
+        x, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
+        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    )  # fmt: skip
+    sums = tl.sum(halves, 0)
+    column = columns_of(program, 1, FORM, TILES)
+    if HAS_BIAS:
+        sums += tl.load(bias + column, mask=column < outputs, other=0)
+    sums += tl.load(hidden + column, mask=column < outputs, other=0)
+    _write_hidden(
+        sums,
+        column,
+        outputs,
+        hidden,
+        normed,
+        squares,
+        program,
+        weight,
+        place,
+        reader_size,
+        HAS_PLACE,
+        READER,
+        READER_BITS,
+    )

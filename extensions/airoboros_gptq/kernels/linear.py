@@ -1,0 +1,70 @@
+"""The module that stands where the model had an nn.Linear."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .packing import LinearSpec, PackedLinear
+from .registry import choose_kernel
+
+
+class GPTQLinear(nn.Linear):
+    """A linear whose weight stays quantised. x [..., in_features] to [..., out_features], in x's dtype.
+
+    An nn.Linear for the sake of peft, which wraps a layer by its class: a LoRA's own linear then adds to what this one
+    answers. There is no `weight` to look into or to merge into.
+    """
+
+    weight = None
+
+    def __init__(
+        self,
+        packed: PackedLinear,
+        spec: LinearSpec,
+        bias: torch.Tensor | None = None,
+        kernel: str = 'auto',
+        dtype: torch.dtype = torch.float32,
+    ):
+        """`packed` and `bias` lie on the device where the linear is to run. Raises GPTQError if `kernel` cannot run it."""
+        nn.Module.__init__(self)  # nn.Linear's would allocate a weight
+        self.in_features = spec.in_features
+        self.out_features = spec.out_features
+        self.spec = spec
+        self.kernel = choose_kernel(kernel, spec, packed.qweight.device)(packed, spec, dtype)
+        self.register_buffer('bias', None if bias is None else bias.to(dtype), persistent=False)
+
+    @property
+    def qweight(self) -> torch.Tensor:
+        """Where peft looks for the device of a quantised linear. One of the kernel's tensors, in the kernel's own layout."""
+        return next(self.kernel.buffers())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # A kernel has no derivative, and the one that is ours would not even say so.
+        multiply = self.kernel if not (torch.is_grad_enabled() and x.requires_grad) else self._differentiable
+        y = multiply(x.reshape(-1, self.in_features)).view(*x.shape[:-1], self.out_features)
+        return y if self.bias is None else y + self.bias
+
+    def _differentiable(self, x: torch.Tensor) -> torch.Tensor:
+        return _Differentiable.apply(x, self.kernel)
+
+    def extra_repr(self) -> str:
+        s = self.spec
+        return f'{s.in_features}, {s.out_features}, bits={s.bits}, group_size={s.group_size}, kernel={self.kernel.name}'
+
+
+class _Differentiable(torch.autograd.Function):
+    """Any kernel, with the derivative by its input, as training a LoRA needs it. Right rather than fast: for dx = dy wᵀ the
+    weight is asked of the kernel itself, as what it makes of the identity, one linear at a time.
+    """
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, kernel: nn.Module) -> torch.Tensor:
+        ctx.kernel, ctx.in_features = kernel, x.shape[-1]
+        return kernel(x)
+
+    @staticmethod
+    def backward(ctx, dy: torch.Tensor):
+        with torch.no_grad():
+            weight = ctx.kernel(torch.eye(ctx.in_features, dtype=dy.dtype, device=dy.device))
+        return dy @ weight.T, None

@@ -1,0 +1,1 @@
+"""What is known of a folder before it is loaded. Standard library only."""

@@ -1,0 +1,234 @@
+"""What loading a model will need, before it is loaded. Standard library alone, so a menu need not wait for torch.
+
+Counted are the weights as they will stand in memory, and the KV cache at a given context. What a forward pass needs
+for a moment, and what Python and PyTorch take for themselves, come on top.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..checkpoint.linear_spec import LinearSpec
+from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
+from ..kernels.rules import compute_dtype, int4_group_size, likely_kernel, stored_bits
+from ..util.formatting import format_bytes
+
+DEFAULT_CONTEXT = 2048
+# The same thing by the names that transformers' configs have for it.
+_LAYERS = ('num_hidden_layers', 'n_layer', 'num_layers', 'n_layers')
+_ATTENTION_HEADS = ('num_attention_heads', 'n_head', 'num_heads', 'n_heads')
+_KV_HEADS = ('num_key_value_heads', 'num_kv_heads', 'n_head_kv')
+_HIDDEN = ('hidden_size', 'n_embd', 'd_model')
+_FLOATS = ('F64', 'F32', 'F16', 'BF16')
+# Compute capabilities from which kernels run.
+_OLDEST = {'triton': (7, 0), 'torch-int4': (8, 0)}
+_PARTS = ('qweight', 'qzeros', 'scales', 'g_idx')
+_HEADS = ('lm_head.weight', 'embed_out.weight')
+_EMBEDDINGS = ('embed_tokens.weight', 'wte.weight', 'word_embeddings.weight', 'embed_in.weight')
+# Whose configs need not say that head and embeddings are one.
+_TIED_BY_DEFAULT = ('gemma', 'gemma2', 'gemma3_text', 'opt', 'falcon', 'gpt_bigcode', 'gpt2', 'bloom', 'mpt')
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that loading will need, and where. None is for what is not known."""
+
+    weights: int
+    cache: int | None
+    context: int
+    device: str
+    kernels: tuple[str, ...]
+    dtype: str
+    free: int | None
+
+    @property
+    def total(self) -> int | None:
+        return None if self.cache is None else self.weights + self.cache
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether weights and cache go into what is free. Weights that do not are answer enough."""
+        if self.free is None:
+            return None
+        if self.total is None:
+            return False if self.weights > self.free else None
+        return self.total <= self.free
+
+    @property
+    def source(self) -> str:
+        return f'estimated for {", ".join(self.kernels)} on {self.device}'
+
+
+def estimate(
+    tensors: Mapping[str, TensorInfo],
+    specs: Mapping[str, LinearSpec],
+    model_config: dict,
+    context: int | None = None,
+    device: str | None = None,
+    kernel: str = 'auto',
+) -> Need:
+    """What a checkpoint's `tensors` will need, with the linears of `specs`, `config.json` as it stands, and `context`
+    tokens, 2048 by default. `device` defaults to the one that load() takes.
+    """
+    device = device or default_device()
+    kind = device.partition(':')[0]
+    taken = {module: _kernel(kernel, spec, kind) for module, spec in specs.items()}
+    dtype, item = compute_dtype(next(iter(taken.values())), kind)  # as build_model decides: by the first linear
+    weights = sum(_linear_bytes(m, spec, taken[m], tensors, item) for m, spec in specs.items())
+    weights += _other_bytes(tensors, specs, model_config, item)
+    context = context or DEFAULT_CONTEXT
+    per_token = cached_numbers(model_config)
+    cache = None if per_token is None else per_token * context * item
+    return Need(weights, cache, context, device, tuple(sorted(set(taken.values()))), dtype, free_memory(device))
+
+
+def in_words(need: Need) -> list[tuple[str, str, str]]:
+    """Name, value and source of each line about memory."""
+    room = '' if need.free is None else f', {format_bytes(need.free)} free'
+    fits = {True: f'yes{room}', False: f'no{room}', None: f'unknown{room}'}[need.fits]
+    return [
+        ('weights', format_bytes(need.weights), need.source),
+        (f'cache at {need.context}', _size(need.cache), f'config.json, in {need.dtype}'),
+        ('total', _size(need.total), need.source),
+        ('fits', fits, f'the memory of {need.device} now'),
+    ]
+
+
+def _size(count: int | None) -> str:
+    return 'unknown' if count is None else format_bytes(count)
+
+
+def _kernel(wanted: str, spec: LinearSpec, kind: str) -> str:
+    if wanted != 'auto':
+        return wanted
+    likely = likely_kernel(spec, kind)
+    return 'reference' if kind == 'cuda' and _gpu_is_too_old(likely) else likely
+
+
+def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[str, TensorInfo], item: int) -> int:
+    bias = spec.out_features * item if f'{module}.bias' in tensors else 0
+    if kernel == 'native-cpu':
+        # Tiles of 32 columns; codes of 2 and 3 bits stand in 4; with each group an fp16 scale and a zero of a byte.
+        columns = -(-spec.out_features // 32) * 32
+        per_column = spec.in_features * (8 if spec.bits == 8 else 4) // 8 + 3 * -(-spec.in_features // spec.group_size)
+        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
+    if kernel == 'triton':
+        # Columns are filled up to 32; an fp16 scale with each group; zeros of a byte only where they are not all the same.
+        columns = -(-spec.out_features // 32) * 32
+        per_column = spec.in_features * stored_bits(spec.bits) // 8 + 2 * -(-spec.in_features // spec.group_size)
+        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
+    if kernel != 'torch-int4':
+        return bias + sum(tensor_bytes(tensors[f'{module}.{p}']) for p in _PARTS if f'{module}.{p}' in tensors)
+    # Codes of 2 and 3 bits stand in 4; one of 8 bits is two of 4 in columns of their own.
+    columns = spec.out_features * (2 if spec.bits == 8 else 1)
+    groups = spec.in_features // int4_group_size(spec.group_size)
+    order = 8 * spec.in_features if spec.desc_act else 0
+    return bias + spec.in_features * columns // 2 + groups * columns * 4 + order  # scale and zero, in bf16 each
+
+
+def _other_bytes(tensors: Mapping[str, TensorInfo], specs: Mapping, model_config: dict, item: int) -> int:
+    """Embeddings, norms and what else was not quantised: floats are cast to the dtype of the model."""
+    others = {n: t for n, t in tensors.items() if n.rpartition('.')[0] not in specs and not _is_computed(n, t)}
+    tied = model_config.get('tie_word_embeddings', model_config.get('model_type') in _TIED_BY_DEFAULT)
+    head = next((n for n in others if n.endswith(_HEADS)), None)
+    if tied and head and any(n.endswith(_EMBEDDINGS) and t.shape == others[head].shape for n, t in others.items()):
+        del others[head]  # the file holds twice what the model holds once
+    return sum(math.prod(t.shape) * item if t.dtype in _FLOATS else tensor_bytes(t) for t in others.values())
+
+
+def _is_computed(name: str, info: TensorInfo) -> bool:
+    """Rotary tables and attention masks, which files of 2023 carry and transformers computes by itself."""
+    return name.endswith(('.inv_freq', '.masked_bias')) or (name.endswith('.bias') and len(info.shape) == 4)
+
+
+def cached_numbers(config: dict) -> int | None:
+    """Numbers that the cache holds for one token, keys and values of all layers; None where the config does not say.
+
+    Windows of attention are not counted: where layers look back no further than a window, a long cache is smaller.
+    """
+    config = config.get('text_config') if isinstance(config.get('text_config'), dict) else config
+    layers, heads, hidden = (_first(config, names) for names in (_LAYERS, _ATTENTION_HEADS, _HIDDEN))
+    head_size = _first(config, ('head_dim',)) or (hidden // heads if hidden and heads else None)
+    if not (layers and heads and head_size):
+        return None
+    return 2 * layers * _kv_heads(config, heads) * head_size
+
+
+def _kv_heads(config: dict, heads: int) -> int:
+    if config.get('new_decoder_architecture'):  # Falcon 40B shares heads, but caches them spread out
+        return heads
+    # One head for all: a flag of Falcon's and GPT-BigCode's, true where it is not written.
+    if config.get('multi_query', config.get('model_type') in ('falcon', 'gpt_bigcode')):
+        return 1
+    if config.get('model_type') == 'falcon':
+        return heads
+    return _first(config, _KV_HEADS) or heads
+
+
+def _first(config: dict, names: tuple[str, ...]) -> int | None:
+    """The first of these settings that is a positive whole number."""
+    return next((config[n] for n in names if type(config.get(n)) is int and config[n] > 0), None)
+
+
+def default_device() -> str:
+    """The device that load() takes: asked of torch where it is imported already, else guessed from the driver."""
+    torch = sys.modules.get('torch')
+    if torch is not None:
+        with contextlib.suppress(Exception):  # a driver's trouble is not ours; load() will have its sentence
+            return 'cuda:0' if torch.cuda.is_available() else 'cpu'
+    if os.environ.get('CUDA_VISIBLE_DEVICES', '0') in ('', '-1') or _torch_is_for_cpus():
+        return 'cpu'
+    driver = Path(os.environ.get('SYSTEMROOT', 'C:\\Windows'), 'System32', 'nvcuda.dll')
+    return 'cuda:0' if Path('/dev/nvidiactl').exists() or driver.exists() else 'cpu'
+
+
+def _torch_is_for_cpus() -> bool:
+    try:
+        return version('torch').endswith('+cpu')
+    except PackageNotFoundError:
+        return False
+
+
+def _gpu_is_too_old(kernel: str) -> bool:
+    """Whether the GPU is known to be one on which a kernel does not run."""
+    torch = sys.modules.get('torch')
+    with contextlib.suppress(Exception):
+        if torch.version.hip:
+            return kernel == 'torch-int4'
+        return torch.cuda.get_device_capability() < _OLDEST.get(kernel, (0, 0))
+    return False
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that can be had on `device` now; None where that is not known, as of a GPU before torch is imported."""
+    kind = device.partition(':')[0]
+    torch = sys.modules.get('torch')
+    if kind == 'cuda' and torch is not None:
+        with contextlib.suppress(Exception):
+            # What PyTorch keeps for itself and does not use is to be had too.
+            return torch.cuda.mem_get_info(device)[0] + _idle_in_pytorch(torch, device)
+    return _free_ram() if kind == 'cpu' else None
+
+
+def _idle_in_pytorch(torch, device: str) -> int:
+    return torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _free_ram() -> int | None:
+    try:
+        for line in Path('/proc/meminfo').read_text().splitlines():
+            if line.startswith('MemAvailable:'):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    except (AttributeError, OSError, ValueError):  # not on Windows, nor by that name on macOS
+        return None

@@ -1,0 +1,77 @@
+"""What `inspect` says of a folder that will not load although its weights are sound, and that loading says the same."""
+
+import pytest
+from airoboros_gptq.checkpoint import validation as loadable
+from airoboros_gptq.errors import GPTQError
+from airoboros_gptq.model.tokenizer import load_tokenizer
+from support import TINY, edit_json, run_python
+
+TOKENIZER = ('tokenizer.json', 'tokenizer.model')
+
+
+def sentence(folder):
+    with pytest.raises(GPTQError) as e:
+        loadable.check_loadable(folder)
+    return str(e.value)
+
+
+def drop_tokenizer(folder):
+    for name in TOKENIZER:
+        (folder / name).unlink(missing_ok=True)
+
+
+def test_a_whole_folder_passes():
+    loadable.check_loadable(TINY)
+
+
+def test_without_config_json(tiny_copy):
+    (tiny_copy / 'config.json').unlink()
+    assert 'has no config.json' in sentence(tiny_copy)
+
+
+@pytest.mark.parametrize('name', ['LlamaTokenizer', 'GPT2Tokenizer', None])
+def test_without_tokenizer(tiny_copy, name):
+    drop_tokenizer(tiny_copy)
+    edit_json(tiny_copy / 'tokenizer_config.json', tokenizer_class=name)
+    assert 'has no tokenizer' in sentence(tiny_copy)
+    with pytest.raises(GPTQError, match='has no tokenizer'):
+        load_tokenizer(tiny_copy)
+
+
+def test_other_families_keep_their_words_elsewhere(tiny_copy):
+    drop_tokenizer(tiny_copy)
+    (tiny_copy / 'vocab.json').write_text('{}')
+    assert 'has no tokenizer' in sentence(tiny_copy)  # a LLaMA tokenizer is not made of it
+    edit_json(tiny_copy / 'tokenizer_config.json', tokenizer_class='GPT2Tokenizer')
+    loadable.check_loadable(tiny_copy)
+
+
+def test_a_type_that_transformers_does_not_have(tiny_copy):
+    edit_json(tiny_copy / 'config.json', model_type='llama-of-tomorrow')
+    assert 'of the type llama-of-tomorrow' in sentence(tiny_copy)
+    edit_json(tiny_copy / 'config.json', model_type='vit')  # which writes no text
+    assert 'of the type vit' in sentence(tiny_copy)
+    edit_json(tiny_copy / 'config.json', auto_map={'AutoModelForCausalLM': 'x.Y'})  # it brings its own code
+    loadable.check_loadable(tiny_copy)
+
+
+def test_the_types_are_those_that_transformers_has():
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    assert loadable.known_model_types() == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def test_the_types_are_read_without_importing_it():
+    program = (
+        'import sys; from airoboros_gptq.checkpoint.validation import known_model_types as k; '
+        'print("llama" in k(), [m for m in ("torch", "transformers") if m in sys.modules])'
+    )
+    assert run_python('-c', program)[:2] == (0, 'True []\n')
+
+
+def test_without_transformers_nothing_is_said(tiny_copy, monkeypatch):
+    edit_json(tiny_copy / 'config.json', model_type='llama-of-tomorrow')
+    monkeypatch.setattr(loadable, 'find_spec', lambda name: None)
+    loadable.known_model_types.cache_clear()
+    loadable.check_loadable(tiny_copy)
+    loadable.known_model_types.cache_clear()

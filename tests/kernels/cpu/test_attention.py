@@ -1,0 +1,205 @@
+"""The compiled attention: against the same spelled out in fp64, and within models, against transformers' sdpa."""
+
+import pytest
+import torch
+import transformers
+from airoboros_gptq import load
+from airoboros_gptq.generation import cpu_attention as attention
+from airoboros_gptq.kernels.cpu import bindings as native
+from airoboros_gptq.kernels.cpu.attention import attend, reference
+from architectures import FOLDERS, NAMES, build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import PLAIN, TINY
+
+TOLERANCE = {torch.float32: 3e-6, torch.float16: 5e-4, torch.bfloat16: 4e-3}  # of the last two, their own rounding
+
+
+def random_inputs(heads, kv_heads, rows, keys, dim, dtype=torch.float32, room=3, seed=0):
+    """query, key, value, as a model and its growing cache lay them out: what lies behind the keys must not be read."""
+    generator = torch.Generator().manual_seed(seed)
+    query = torch.randn(1, rows, heads, dim, generator=generator).to(dtype).transpose(1, 2)
+    behind = torch.full((1, kv_heads, room, dim), torch.nan)
+    cached = [torch.randn(1, kv_heads, keys, dim, generator=generator) for _ in range(2)]
+    key, value = (torch.cat((t, behind), 2).to(dtype).narrow(2, 0, keys) for t in cached)
+    return query, key, value
+
+
+def error(library, query, key, value, scale):
+    found, right = attend(library, query, key, value, scale), reference(query, key, value, scale)
+    assert found.dtype == query.dtype and found.shape == right.shape and found.is_contiguous()
+    return float((found - right).norm() / right.norm())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kv_heads=st.integers(1, 5),
+    shared=st.sampled_from((1, 1, 2, 4, 7)),
+    rows=st.one_of(st.just(1), st.integers(1, 20), st.integers(1, 150)),
+    before=st.one_of(st.integers(0, 130), st.integers(0, 1850)),
+    dim=st.sampled_from((16, 48, 64, 80, 96, 128, 256)),
+    dtype=st.sampled_from(tuple(TOLERANCE)),
+    scale=st.sampled_from((0.05, 0.3)),
+    seed=st.integers(0, 10**6),
+)
+def test_any_shape(library, kv_heads, shared, rows, before, dim, dtype, scale, seed):
+    inputs = random_inputs(kv_heads * shared, kv_heads, rows, rows + before, dim, dtype, seed % 300, seed)
+    assert error(library, *inputs, scale) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize('keys', [1, 2, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1024, 1500, 2000])
+def test_one_query_at_the_borders_of_blocks(library, keys):
+    assert error(library, *random_inputs(4, 2, 1, keys, 128, seed=keys), 128**-0.5) < TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize('rows', [1, 40])
+@pytest.mark.parametrize('size', [1e-20, 1.0, 300.0])
+def test_scores_of_any_size(library, rows, size):
+    """Up to where one key takes all the weight, and the others' vanish below what fp32 holds."""
+    query, key, value = random_inputs(2, 2, rows, 600, 64)
+    assert error(library, query * size, key, value, 1.0) < 1e-3 if size > 1 else 1e-5
+
+
+@pytest.mark.parametrize('rows', [1, 5, 40])
+def test_a_query_that_is_not_finite_spoils_its_row_alone(library, rows):
+    query, key, value = random_inputs(4, 2, rows, 700, 64)
+    right = attend(library, query, key, value, 0.1)
+    query[0, 1, rows // 2, 3] = torch.nan
+    found = attend(library, query, key, value, 0.1)
+    assert found[0, rows // 2, 1].isnan().all()
+    found[0, rows // 2, 1] = right[0, rows // 2, 1]
+    assert torch.equal(found, right)
+
+
+@pytest.mark.parametrize('rows', [1, 30])
+@pytest.mark.parametrize('which', [1, 2])
+def test_a_key_or_value_that_is_not_finite_shows(library, rows, which):
+    inputs = random_inputs(2, 1, rows, 700, 64)
+    inputs[which][0, 0, 90] = torch.nan
+    assert attend(library, *inputs, 0.1).isnan().all()
+
+
+@pytest.mark.parametrize('rows', [1, 3, 200])
+def test_threads_change_nothing(library, rows):
+    inputs, before = random_inputs(4, 2, rows, 1700, 128), torch.get_num_threads()
+    try:
+        found = [(torch.set_num_threads(n), attend(library, *inputs, 0.1))[1] for n in (1, 2, 3, 7)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def test_layouts_with_gaps_within_a_head(library):
+    query, key, value = random_inputs(2, 2, 3, 90, 64)
+    right = attend(library, query, key, value, 0.1)
+    spread = [torch.stack((t, t), -1)[..., 0] for t in (query, key, value)]
+    assert spread[0].stride(3) == 2 and torch.equal(attend(library, *spread, 0.1), right)
+
+
+class Counted:
+    """attend(), counting: how often a model's attention was ours."""
+
+    def __init__(self, monkeypatch):
+        self.calls = 0
+        monkeypatch.setattr(attention, 'attend', self)
+
+    def __call__(self, *args):
+        self.calls += 1
+        return attend(*args)
+
+
+def is_ours(model):
+    return model.config._attn_implementation == attention.NAME
+
+
+def tokens_one_by_one(model, ids, first, second, count):
+    """Logits of a text that is read in two turns and gone on with token by token."""
+    with torch.inference_mode():
+        done = model(ids[:, :first], use_cache=True)
+        logits = [done.logits[0]]
+        steps = [ids[:, first : first + second], *ids[:, first + second : first + second + count].split(1, 1)]
+        for step in steps:
+            done = model(step, past_key_values=done.past_key_values, use_cache=True)
+            logits.append(done.logits[0])
+    return torch.cat(logits)
+
+
+@pytest.fixture
+def tiny():
+    model, tokenizer = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference', dtype=torch.float32)
+    if not is_ours(model):
+        pytest.skip('no compiled kernel here, or a transformers without attention functions')
+    return model, tokenizer
+
+
+@pytest.mark.filterwarnings('ignore::FutureWarning')
+@pytest.mark.parametrize('name', NAMES)
+def test_models_compute_what_they_compute_with_sdpa(name, monkeypatch):
+    """Past the window of those that have one, too."""
+    model, counted = build(FOLDERS / name), Counted(monkeypatch)
+    if not is_ours(model):
+        pytest.skip('it keeps the attention of transformers')
+    ids = torch.randint(3, model.config.vocab_size, (1, 60), generator=torch.Generator().manual_seed(1))
+    ours = tokens_one_by_one(model, ids, 20, 17, 23)
+    dim = getattr(model.config, 'head_dim', None) or model.config.hidden_size // model.config.num_attention_heads
+    # Before transformers 5 OPT makes masks of floats, which are sdpa's to read.
+    assert counted.calls or dim % 16 or (name == 'opt' and transformers.__version__ < '5')
+    model.set_attn_implementation('sdpa')
+    right = tokens_one_by_one(model, ids, 20, 17, 23)
+    assert (ours - right).norm() < 1e-5 * right.norm()
+
+
+def test_every_step_of_a_conversation_is_ours(tiny, monkeypatch):
+    model, counted = tiny[0], Counted(monkeypatch)
+    layers = model.config.num_hidden_layers
+    ids = torch.randint(3, 200, (1, 40))
+    for length in (25, 40):  # the second turn goes on from the first
+        counted.calls = 0
+        taken = ids[:, :length]
+        model.generate(
+            taken, attention_mask=torch.ones_like(taken), max_new_tokens=4, min_new_tokens=4, do_sample=False
+        )
+        assert counted.calls == 4 * layers
+
+
+def test_padded_batches_go_to_sdpa(tiny, monkeypatch):
+    model, counted = tiny[0], Counted(monkeypatch)
+    ids, mask = torch.randint(3, 200, (2, 30)), torch.ones(2, 30, dtype=torch.long)
+    mask[0, :11] = 0
+    one, one_mask = ids[:1], mask[:1]
+    for some, some_mask in ((ids, mask), (one, one_mask)):
+        settings = {'attention_mask': some_mask, 'max_new_tokens': 8, 'do_sample': False, 'pad_token_id': 0}
+        found = model.generate(some, **settings)
+        assert counted.calls == 0
+        model.set_attn_implementation('sdpa')
+        assert torch.equal(model.generate(some, **settings), found)
+        model.set_attn_implementation(attention.NAME)
+
+
+def test_a_model_can_be_trained_on(tiny, monkeypatch):
+    model, counted = tiny[0], Counted(monkeypatch)
+    embedded = model.get_input_embeddings()(torch.randint(3, 200, (1, 9))).clone().requires_grad_()
+    model(inputs_embeds=embedded).logits.sum().backward()
+    assert counted.calls == 0 and embedded.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('asked', [None, 'sdpa', 'eager'])
+def test_whom_it_serves(tiny, asked):
+    model, _ = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference', attn_implementation=asked)
+    assert model.config._attn_implementation == ('eager' if asked == 'eager' else attention.NAME)
+
+
+def test_none_without_the_compiled_kernel(tiny, monkeypatch):
+    model, ids = tiny[0], torch.randint(3, 200, (1, 12))
+    with torch.inference_mode():
+        right = model(ids).logits
+        monkeypatch.setattr(attention, 'find_library', lambda: (None, 'it is gone'))
+        assert torch.dist(model(ids).logits, right) < 1e-5 * right.norm()
+    other, _ = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference')
+    assert other.config._attn_implementation == 'sdpa'
+
+
+def test_attention_that_is_computed_wrongly_is_not_used(library, monkeypatch):
+    monkeypatch.setattr(native, 'attend', lambda *args: attend(*args) * 1.01)
+    with pytest.raises(RuntimeError, match='computes the attention of 1 rows wrongly'):
+        native.check(library)

@@ -1,0 +1,177 @@
+"""What loading is said to need, against what it then takes."""
+
+import itertools
+
+import pytest
+import torch
+from airoboros_gptq import load
+from airoboros_gptq.checkpoint.hf_config import read_json
+from airoboros_gptq.checkpoint.linear_spec import LinearSpec
+from airoboros_gptq.kernels import torch_int4
+from airoboros_gptq.kernels.registry import KERNELS, choose_kernel
+from airoboros_gptq.kernels.rules import compute_dtype, likely_kernel
+from airoboros_gptq.kernels.triton.kernel import TritonKernel
+from airoboros_gptq.preflight import memory_estimate as memory
+from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.memory_estimate import cached_numbers
+from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, edit_tensors, run_python, scales_to_fp32, synthetic
+
+GB = 10**9
+
+
+def storage(tensors):
+    """Bytes of the distinct storages behind these tensors."""
+    return sum({s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}.values())
+
+
+def cache_of(model, tokens):
+    """The bytes of a cache that a forward pass of so many tokens leaves."""
+    with torch.inference_mode():
+        cache = model(torch.ones(1, tokens, dtype=torch.long), use_cache=True).past_key_values
+    layers = [(layer.keys, layer.values) for layer in cache.layers] if hasattr(cache, 'layers') else list(cache)
+    return sum(t.numel() * t.element_size() for pair in layers for t in pair[:2])
+
+
+def compare(folder, name, kernel, context):
+    """The estimate divided by what is measured; weights and cache apart are held to the same bound."""
+    need = read_facts(folder, name, device='cpu', kernel=kernel, context=context).need
+    model, _ = load(folder, checkpoint=name, device='cpu', kernel=kernel, progress=lambda *a: None)
+    weights, cache = storage([*model.parameters(), *model.buffers()]), cache_of(model, context)
+    total = need.total / (weights + cache)
+    print(f'{folder.name} {kernel}: estimate {need.total}, measured {weights + cache}, ratio {total:.4f}')
+    assert abs(need.weights / weights - 1) < 0.1
+    assert abs(need.cache / cache - 1) < 0.1
+    assert abs(total - 1) < 0.1
+    assert set(need.kernels) == {kernel if kernel != 'auto' else cpu_kernel()}
+    assert need.dtype == str(model.dtype).removeprefix('torch.')
+
+
+@pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
+@pytest.mark.parametrize('name', [PLAIN, ACT_ORDER])
+def test_the_tiny_model_takes_what_was_said(name, kernel):
+    compare(TINY, name, kernel, 2048)
+
+
+@pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
+def test_a_wider_model_takes_what_was_said(tmp_path, kernel):
+    synthetic(tmp_path / 'wide', layers=6)
+    compare(tmp_path / 'wide', None, kernel, 512)
+
+
+@pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
+def test_fp32_files_and_tied_ones(tiny_copy, kernel):
+    edit_tensors(tiny_copy / PLAIN, scales_to_fp32)
+    compare(tiny_copy, None, kernel, 100)
+    edit_tensors(tiny_copy / PLAIN, lambda t: t.update({'lm_head.weight': t['model.embed_tokens.weight'].clone()}))
+    edit_json(tiny_copy / 'config.json', tie_word_embeddings=True)
+    compare(tiny_copy, None, kernel, 100)
+
+
+def test_rotary_tables_and_masks_of_old_files_are_not_counted(tiny_copy):
+    before = read_facts(tiny_copy, device='cpu').need.weights
+    more = {
+        'model.layers.0.self_attn.rotary_emb.inv_freq': torch.ones(32),
+        'model.layers.0.attn.bias': torch.ones(1, 1, 256, 256),
+    }
+    edit_tensors(tiny_copy / PLAIN, lambda tensors: tensors.update(more))
+    assert read_facts(tiny_copy, device='cpu').need.weights == before
+
+
+SPECS = [
+    LinearSpec(k, n, bits, k if size == -1 else size, desc_act, uneven=uneven)
+    for k, n, bits, size, desc_act, uneven in itertools.product(
+        (128, 160, 192, 256, 352, 4096, 11008),
+        (8, 16, 24, 40, 128, 4100, 11008),
+        (2, 3, 4, 5, 8),
+        (-1, 16, 32, 48, 64, 96, 128, 256, 1024),
+        (False, True),
+        (False, True),
+    )
+]
+
+
+def test_the_rules_say_what_the_kernels_say_without_a_compiler(no_native):
+    test_the_rules_say_what_the_kernels_say_on_a_cpu()
+
+
+def test_the_rules_say_what_the_kernels_say_on_a_cpu():
+    cpu = torch.device('cpu')
+    for spec in SPECS:
+        if spec.bits != 5:  # which no kernel takes
+            assert likely_kernel(spec, 'cpu') == choose_kernel('auto', spec, cpu).name, spec
+
+
+def test_the_rules_say_what_the_kernels_say_on_a_gpu_and_elsewhere(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (8, 0))
+    for device in map(torch.device, ('cuda', 'mps')):
+        for spec in SPECS:
+            fits = [k.name for k in (TritonKernel, torch_int4.TorchInt4Kernel) if k.why_not(spec, device) is None]
+            assert likely_kernel(spec, device.type) == [*fits, 'reference'][0], (device, spec)
+
+
+def test_sizes_and_dtypes_are_the_kernels():
+    for kernel, device in itertools.product(KERNELS, ('cpu', 'cuda', 'mps')):
+        dtype = kernel.compute_dtype(torch.device(device))
+        assert compute_dtype(kernel.name, device) == (str(dtype).removeprefix('torch.'), dtype.itemsize)
+
+
+SMALL = {'vocab_size': 64, 'hidden_size': 64, 'num_hidden_layers': 3, 'num_attention_heads': 4}
+ROPED = SMALL | {'intermediate_size': 96, 'pad_token_id': 0, 'bos_token_id': 1, 'eos_token_id': 2}
+CONFIGS = {
+    'llama': ROPED,
+    'llama, grouped': ROPED | {'num_key_value_heads': 2},
+    'mistral': ROPED | {'num_key_value_heads': 2},
+    'qwen2': ROPED | {'num_key_value_heads': 2},
+    'qwen3': ROPED | {'num_key_value_heads': 2, 'head_dim': 32},
+    'gemma2': ROPED | {'num_key_value_heads': 2, 'head_dim': 8},
+    'phi3': ROPED | {'num_key_value_heads': 2},
+    'mixtral': ROPED | {'num_key_value_heads': 2, 'num_local_experts': 2},
+    'gpt_neox': SMALL | {'intermediate_size': 96},
+    'opt': SMALL | {'ffn_dim': 96, 'word_embed_proj_dim': 64},
+    'falcon': SMALL,
+    'falcon, 40B': SMALL | {'new_decoder_architecture': True, 'num_kv_heads': 2},
+    'falcon, old': SMALL | {'multi_query': False},
+    'gpt_bigcode': {'vocab_size': 64, 'n_embd': 64, 'n_layer': 3, 'n_head': 4},
+    'gpt2': {'vocab_size': 64, 'n_embd': 64, 'n_layer': 3, 'n_head': 4},
+}
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_cache_of_other_architectures(tmp_path, name):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name.split(',')[0], **CONFIGS[name])).eval()
+    model.config.save_pretrained(tmp_path)
+    assert cached_numbers(read_json(tmp_path / 'config.json')) * 10 * 4 == cache_of(model.float(), 10)
+
+
+def test_a_config_that_says_too_little(tiny_copy):
+    edit_json(tiny_copy / 'config.json', num_hidden_layers=None)
+    facts = read_facts(tiny_copy, device='cpu')
+    assert (facts.need.cache, facts.need.total) == (None, None)
+    values = {f.name: f.value for f in facts.lines}
+    assert (values['cache at 2048'], values['total']) == ('unknown', 'unknown')
+    assert values['fits'].startswith('unknown')
+    assert cached_numbers({'num_hidden_layers': True, 'num_attention_heads': 0, 'hidden_size': 'x'}) is None
+
+
+@pytest.mark.parametrize(
+    ('cache', 'free', 'fits'),
+    [(GB, 3 * GB, True), (GB, 3 * GB - 1, False), (GB, None, None), (None, 3 * GB, None), (None, GB, False)],
+)
+def test_what_fits(cache, free, fits):
+    assert memory.Need(2 * GB, cache, 2048, 'cpu', ('reference',), 'float32', free).fits is fits
+
+
+def test_what_is_free():
+    free = memory.free_memory('cpu')
+    assert free is None or 10**6 < free < 10**14
+    assert memory.free_memory('mps') is None
+
+
+def test_a_gpu_is_unknown_before_torch_is_there():
+    """And is not looked for by importing torch, which takes seconds."""
+    program = 'from airoboros_gptq.preflight import memory_estimate as m; import sys; '
+    program += 'print(m.free_memory("cuda:0"), "torch" in sys.modules)'
+    code, out, err = run_python('-c', program)
+    assert (code, out.strip()) == (0, 'None False'), err
