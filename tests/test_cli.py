@@ -29,7 +29,7 @@ def chat(load_tiny, monkeypatch, capsys):
         asked.append((list(turns), system))
         return real_prompt(tokenizer, turns, system, airoboros)
 
-    from airoboros_gptq.generation import streaming as generation
+    from airoboros_gptq.airoboros import conversation as generation
     from airoboros_gptq.model import load as model
 
     real_prompt = generation.conversation_prompt

@@ -1,8 +1,7 @@
 """Prompts exactly as trained, and PLAINFORMAT."""
 
 import pytest
-from airoboros_gptq.airoboros import plainformat as prompts
-from airoboros_gptq.airoboros.conversation import render
+from airoboros_gptq.airoboros.conversation import SAMPLING, render
 from airoboros_gptq.airoboros.plainformat import (
     add_plainformat,
     add_plainformat_to_prompt,
@@ -53,7 +52,7 @@ def test_is_how_the_tiny_model_was_trained():
 
 
 def test_sampling_is_the_card_s():
-    assert prompts.SAMPLING == {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}
+    assert SAMPLING == {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}
 
 
 @pytest.mark.parametrize(

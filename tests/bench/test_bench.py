@@ -85,7 +85,7 @@ def test_the_plot_shows_every_speed(report):
 
 
 def test_the_readme_is_made_from_any_reports(report, tmp_path):
-    spec = importlib.util.spec_from_file_location('readme', ROOT / 'benchmarks' / 'readme.py')
+    spec = importlib.util.spec_from_file_location('readme', ROOT / 'tools' / 'benchmark_tables.py')
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
     found, _ = report

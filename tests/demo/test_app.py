@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import cpu_kernel
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / 'tests' / 'models'
 TINY = 'airoboros-tiny-gpt4-1.2-GPTQ'
 NEVER_LEARNED = 'airoboros-tiny-gpt4-GPTQ'  # 1.0, by its name

@@ -18,7 +18,7 @@ from airoboros_gptq.kernels.registry import NativeCpuKernel, choose_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_linears import random_packed
-from support import EXTENSIONS, run_python
+from support import EXTENSIONS, ROOT, run_python
 
 CPU = torch.device('cpu')
 COMPILES = native.find_library()[1]
@@ -162,11 +162,12 @@ def test_it_works_on_the_threads_of_pytorch():
     """A pool of its own would spin against PyTorch's."""
     program = (
         'import os, torch; torch.set_num_threads(2); from random_linears import *\n'
+        'from airoboros_gptq.checkpoint.linear_spec import LinearSpec\n'
         'spec = LinearSpec(2048, 2048, 4, 128, False); k = GPTQLinear(random_packed(spec), spec, kernel="native-cpu")\n'
         'x = torch.randn(64, 2048); a = torch.randn(1 << 20); a * 2; before = len(os.listdir("/proc/self/task"))\n'
         'k(x); print(len(os.listdir("/proc/self/task")) - before)'
     )
-    paths = os.pathsep.join((str(EXTENSIONS), str(Path(__file__).parent)))
+    paths = os.pathsep.join((str(EXTENSIONS), str(ROOT / 'tests' / 'helpers')))
     code, out, err = run_python('-c', program, PYTHONPATH=paths, OMP_NUM_THREADS='2')
     assert (code, out.strip()) == (0, '0'), err
 
@@ -256,12 +257,10 @@ def test_a_compiler_that_fails(fresh, monkeypatch, tmp_path, caplog, text, words
 def test_a_kernel_that_computes_wrongly_is_not_used(fresh, monkeypatch, tmp_path, caplog):
     """A compiler that errs: the real one, given a source in which a shift is wrong."""
     real = build.compiler()
-    source = Path(build.__file__).parent
+    source = Path(build.__file__).parent / 'csrc'
     for path in source.glob('*.[ch]*'):
         (tmp_path / path.name).write_text(path.read_text().replace('shift16<8>', 'shift16<7>'))
-    wrong = (
-        f'for a; do shift; case $a in *.cpp) a={tmp_path}/gptq_cpu.cpp;; esac; set -- "$@" "$a"; done; exec {real} "$@"'
-    )
+    wrong = f'for a; do shift; case $a in *.cpp) a={tmp_path}/gemm.cpp;; esac; set -- "$@" "$a"; done; exec {real} "$@"'
     monkeypatch.setenv('CXX', script(tmp_path / 'wrong', wrong))
     names, lines = fallback(caplog)
     assert names == {'torch-int4'} and 'computes 4 bits wrongly' in lines[-1]
