@@ -37,7 +37,7 @@ def source_files(webui, link):
     if not link:  # the extension takes its templates from its own copies: the webui had a wrong one of the same name
         pairs += [(webui.extension / TEMPLATES / p.name, p) for p in (ROOT / TEMPLATES).glob('*.yaml')]
     if os.access(webui.root, os.W_OK):
-        pairs += [(webui.root / to, ROOT / 'installer' / 'early' / p) for p, to in EARLY_FILES.items()]
+        pairs += [(webui.root / to, ROOT / 'installer' / 'start_hook' / p) for p, to in EARLY_FILES.items()]
     return {webui.rel(to): (p, f'link:{p}' if link else fingerprint(p)) for to, p in sorted(pairs)}
 
 

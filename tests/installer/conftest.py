@@ -11,7 +11,7 @@ from install_helpers import LAYOUTS, NAME, ROOT, Webui, put
 from installer import commands, copying, own_environment
 
 # What install.py itself is made of.
-PARTS = 'installer/*.py', 'installer/early/*'
+PARTS = 'installer/*.py', 'installer/start_hook/*'
 
 
 @pytest.fixture
