@@ -24,7 +24,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - said here, as nobody else says i
 sys.path[:0] = [str(ROOT)]
 sys.dont_write_bytecode = True  # with --link, what lies in our folder lies in the webui
 try:
-    from installer import Stop
+    from installer import NAME, Stop, read_version
     from installer.check_environment import check_environment, find_python
     from installer.copying import install, uninstall
     from installer.demo_and_tests import run_demo, run_tests
@@ -39,6 +39,7 @@ except ImportError as error:
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--version', action='version', version=f'{NAME} {read_version()}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='{webui,uninstall,demo,test}')
     parsers = {name: commands.add_parser(name) for name in ('webui', 'uninstall', 'demo', 'test')}
     for name in ('webui', 'uninstall'):

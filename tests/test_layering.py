@@ -34,7 +34,7 @@ ALLOWED = {
     '__main__': {'cli'},
     '__init__': {'errors', 'model'},
 }
-ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__', '__init__'}
+ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.
 STDLIB = {
     *('errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules', 'kernels.cpu.compile'),

@@ -8,7 +8,7 @@ Importing this package imports neither torch nor transformers: those wait until 
 
 from .errors import GPTQError
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = ['AutoGPTQForCausalLM', 'BaseQuantizeConfig', 'GPTQError', 'load']
 
 _LAZY = {

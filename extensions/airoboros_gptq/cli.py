@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 
+from . import __version__
 from .bench import command as bench
 from .errors import GPTQError
 from .kernels.rules import KERNEL_NAMES
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='airoboros_gptq', description='GPTQ models, first of all Airoboros.')
+    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
     parser.add_argument('--verbose', action='store_true', help='say what was chosen and why')
     commands = parser.add_subparsers(required=True, metavar='command')
 

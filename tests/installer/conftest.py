@@ -25,7 +25,7 @@ def source(tmp_path):
     for pattern in PARTS:
         for part in ROOT.glob(pattern):
             put(root / part.relative_to(ROOT), part.read_bytes())
-    put(root / 'extensions' / NAME / '__init__.py', '')
+    put(root / 'extensions' / NAME / '__init__.py', "__version__ = '9.9'\n")
     put(root / 'extensions' / NAME / 'demo' / 'app.py', '')
     put(root / 'extensions' / NAME / 'script.py', 'params = {}\n')
     put(root / 'extensions' / NAME / 'model' / 'old.py', 'old = 1\n')

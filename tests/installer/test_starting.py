@@ -1,7 +1,9 @@
 """install.py starts wherever Python does: without site-packages, from a safe path, and it says what it lacks."""
 
 import ast
+import io
 import shutil
+from contextlib import redirect_stdout
 
 import pytest
 from install_helpers import ROOT, run, snapshot
@@ -19,6 +21,17 @@ def test_it_needs_nothing_but_its_own_folder(source, v4, options, env):
     run(source, 'webui', v4.root, '--enable', options=options, **env)
     run(source, 'uninstall', v4.root, options=options, **env)
     assert (snapshot(v4.root), snapshot(source)) == (before, before_source)
+
+
+def test_the_version_is_one_and_the_same():
+    import airoboros_gptq.cli
+
+    assert run(ROOT, '--version') == f'airoboros_gptq {airoboros_gptq.__version__}\n'
+    with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as said:
+        airoboros_gptq.cli.main(['--version'])
+    assert said.getvalue() == f'airoboros_gptq {airoboros_gptq.__version__}\n'
+    project = ROOT.joinpath('pyproject.toml').read_text('utf-8')
+    assert 'attr = "airoboros_gptq.__version__"' in project and '\nversion = "' not in project
 
 
 def test_an_older_python_gets_one_sentence(tmp_path, v4):
