@@ -11,7 +11,9 @@ LIGHT = {
         'from airoboros_gptq.preflight import folder_summary; from airoboros_gptq.airoboros import conversation; '
         'from airoboros_gptq.kernels import rules; from airoboros_gptq.checkpoint import hub'
     ),
-    'facts of a folder': 'from airoboros_gptq.preflight.folder_summary import read_facts; read_facts(__import__("support").TINY)',
+    'a folder summary': (
+        'from airoboros_gptq.preflight.folder_summary import read_summary; import support; read_summary(support.TINY)'
+    ),
     'view': 'import airoboros_gptq.ui.html',
     'script.py, as the webui loads it': (
         'import importlib.util as u; s = u.spec_from_file_location("extensions.x.script", '

@@ -22,7 +22,7 @@ import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder
 from airoboros_gptq.kernels.linear import GPTQLinear
-from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from corruptions import FILLED, SAME, damage, make_folders
 
 SECONDS_A_CASE = 30
@@ -38,7 +38,7 @@ def verdict(folder, allowed, right):
     """'refused' or 'loaded'; raises AssertionError, or whatever the loader should not have raised."""
     is_gptq_folder(folder)
     try:
-        read_facts(folder)
+        read_summary(folder)
     except GPTQError as e:
         assert '\n' not in str(e), e
     try:

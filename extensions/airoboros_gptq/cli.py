@@ -98,11 +98,11 @@ def _inspect(args) -> int:
     """
     from .checkpoint.hub import resolve_folder
     from .checkpoint.validation import check_loadable
-    from .preflight.folder_summary import as_json, as_text, read_facts
+    from .preflight.folder_summary import as_json, as_text, read_summary
 
     try:
         folder = resolve_folder(args.folder)
-        facts = read_facts(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
+        facts = read_summary(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
         if not args.json:
             print(as_text(facts))
         check_loadable(folder)
@@ -133,10 +133,10 @@ def _chat(args) -> int:
     from .checkpoint.hub import resolve_folder
     from .generation.streaming import Sampling, stream
     from .model.load import load
-    from .preflight.folder_summary import read_facts
+    from .preflight.folder_summary import read_summary
 
     folder = resolve_folder(args.model_path)
-    airoboros = read_facts(folder, args.checkpoint).family
+    airoboros = read_summary(folder, args.checkpoint).airoboros
     model, tokenizer = load(
         folder,
         checkpoint=args.checkpoint,

@@ -3,7 +3,7 @@
 import pytest
 from airoboros_gptq.airoboros.conversation import conversation_prompt
 from airoboros_gptq.airoboros.versions import recognise
-from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from support import PLAIN, copy_tiny, edit_json
 
 NAMES = [
@@ -128,9 +128,9 @@ def test_a_tokenizer_s_template_is_for_what_is_not_known_here(tmp_path):
 
 
 def test_the_facts_name_format_and_version(tmp_path):
-    read = read_facts(copy_tiny(tmp_path / 'airoboros-13b-gpt4-1.4-GPTQ', PLAIN))
+    read = read_summary(copy_tiny(tmp_path / 'airoboros-13b-gpt4-1.4-GPTQ', PLAIN))
     (line,) = [f for f in read.lines if f.name == 'prompt format']
     assert (line.value, line.source) == ('Airoboros-v1.4', "version 1.4, from the folder's name")
     other = copy_tiny(tmp_path / 'some-llama', PLAIN)
     edit_json(other / 'config.json', _name_or_path='meta/llama')
-    assert not [f for f in read_facts(other).lines if f.name == 'prompt format']
+    assert not [f for f in read_summary(other).lines if f.name == 'prompt format']

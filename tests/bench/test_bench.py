@@ -19,7 +19,7 @@ from airoboros_gptq.bench.engines import RIVALS, Rival
 from airoboros_gptq.bench.synthetic import SHAPES, synthetic_folder
 from airoboros_gptq.bench.traffic import bytes_per_token
 from airoboros_gptq.checkpoint.linear_spec import LinearSpec
-from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from safetensors import safe_open
 from support import ROOT, TINY, cpu_kernel
 
@@ -155,9 +155,9 @@ def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
 def test_a_synthetic_folder_is_what_it_is_called(tmp_path, bits, act_order):
     seen = []
     folder = synthetic_folder('tiny', act_order, bits, 64, lambda *at: seen.append(at), tmp_path)
-    facts = read_facts(folder)
-    assert not facts.evidence.disagreements and facts.evidence.symmetric
-    assert [facts.evidence.values(k) for k in ('bits', 'group_size', 'desc_act')] == [[bits], [64], [act_order]]
+    facts = read_summary(folder)
+    assert not facts.quantization.config_mismatches and facts.quantization.symmetric
+    assert [facts.quantization.values(k) for k in ('bits', 'group_size', 'desc_act')] == [[bits], [64], [act_order]]
     assert seen[-1][0] == seen[-1][1] < facts.checkpoint.size
     model, tokenizer = load(folder, kernel='reference', device='cpu', progress=lambda done, total: None)
     assert tokenizer('Hi w').input_ids[0] == 1 and tokenizer.decode([300, 301]) == 'w300 w301'

@@ -6,7 +6,7 @@ from array import array
 import numpy as np
 import pytest
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
-from airoboros_gptq.checkpoint.quant_inference import decide_format, gather, symmetric_format
+from airoboros_gptq.checkpoint.quant_inference import decide_format, infer_quantization, symmetric_format
 from airoboros_gptq.checkpoint.quantize_config import QuantizeConfig
 from airoboros_gptq.errors import GPTQError
 from support import pack, write_safetensors
@@ -27,7 +27,9 @@ def linear(rows, columns, bits, groups, g_idx=None, zero=None, **change):
 
 def spec(tmp_path, tensors, config=None, **asked):
     write_safetensors(tmp_path / 'm.safetensors', tensors)
-    return gather(open_checkpoint(tmp_path, 'm.safetensors'), config or QuantizeConfig(), **asked).specs['a']
+    return infer_quantization(open_checkpoint(tmp_path, 'm.safetensors'), config or QuantizeConfig(), **asked).specs[
+        'a'
+    ]
 
 
 def claim(group_size):
@@ -39,7 +41,7 @@ def claim(group_size):
 def test_bits_and_group_size_come_from_shapes(tmp_path, bits, groups):
     found = spec(tmp_path, linear(256, 32, bits, groups))
     assert (found.bits, found.in_features, found.out_features) == (bits, 256, 32)
-    assert (found.group_size, found.desc_act, found.uneven) == (256 // groups, False, False)
+    assert (found.group_size, found.desc_act, found.irregular_groups) == (256 // groups, False, False)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_act_order_is_what_g_idx_shows(tmp_path):
     assert not spec(tmp_path, linear(256, 32, 4, 4, in_order)).desc_act
     assert not spec(tmp_path, linear(256, 32, 4, 4, [0] * 256)).desc_act
     found = spec(tmp_path, linear(256, 32, 4, 4, in_order[::-1]))
-    assert (found.desc_act, found.group_size, found.uneven) == (True, 64, False)
+    assert (found.desc_act, found.group_size, found.irregular_groups) == (True, 64, False)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +81,8 @@ def test_act_order_is_what_g_idx_shows(tmp_path):
 def test_groups_of_unequal_size(tmp_path, fill, desc_act):
     g_idx = [g for g, rows in enumerate(fill) for _ in range(rows)]
     found = spec(tmp_path, linear(256, 32, 4, 3, g_idx))
-    assert (found.desc_act, found.uneven) == (desc_act, True)
-    assert not spec(tmp_path, linear(320, 32, 4, 3, [k // 128 for k in range(320)])).uneven
+    assert (found.desc_act, found.irregular_groups) == (desc_act, True)
+    assert not spec(tmp_path, linear(320, 32, 4, 3, [k // 128 for k in range(320)])).irregular_groups
 
 
 @pytest.mark.parametrize(

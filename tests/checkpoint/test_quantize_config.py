@@ -6,7 +6,7 @@ import pytest
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
 from airoboros_gptq.checkpoint.hf_config import read_json
 from airoboros_gptq.checkpoint.other_formats import OTHERS
-from airoboros_gptq.checkpoint.quant_inference import gather
+from airoboros_gptq.checkpoint.quant_inference import infer_quantization
 from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder, parse_claims, read_quantize_config
 from airoboros_gptq.errors import GPTQError
 from support import write_safetensors
@@ -196,7 +196,7 @@ def test_other_tensors_are_refused_by_name(tmp_path, name):
     write_safetensors(tmp_path / 'model.safetensors', OTHER_TENSORS[name])
     assert not is_gptq_folder(tmp_path)
     with pytest.raises(GPTQError, match=rf'^model\.safetensors is .*{name}\b.*, not GPTQ; load it with'):
-        gather(open_checkpoint(tmp_path, 'model.safetensors'), read_quantize_config(tmp_path))
+        infer_quantization(open_checkpoint(tmp_path, 'model.safetensors'), read_quantize_config(tmp_path))
 
 
 def test_plain_tensors_are_not_ours(tmp_path):

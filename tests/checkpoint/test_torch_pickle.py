@@ -11,7 +11,7 @@ from airoboros_gptq.checkpoint.safetensors_header import read_header
 from airoboros_gptq.checkpoint.tensor_info import tensor_bytes
 from airoboros_gptq.checkpoint.torch_pickle import read_pickle
 from airoboros_gptq.model.tensor_reader import open_tensors
-from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from safetensors.torch import load_file
 from support import ACT_ORDER, EXTENSIONS, PLAIN, TINY, copy_tiny, run_cli, run_python
 
@@ -59,7 +59,7 @@ def logits(folder):
 def test_the_same_model_as_from_safetensors(tmp_path, right, load_tiny, kind):
     folder = copy_tiny(tmp_path / 'tiny')
     name = KINDS[kind](folder, right)
-    assert read_facts(folder).checkpoint.name == name
+    assert read_summary(folder).checkpoint.name == name
     model, tokenizer = load_tiny(ACT_ORDER, 'reference')
     assert torch.equal(logits(folder), model(**tokenizer('USER: Hi ASSISTANT:', return_tensors='pt')).logits)
 
@@ -135,13 +135,13 @@ def test_folders_without_a_config(tmp_path, right):
     assert not is_gptq_folder(folder)
     single(folder, right)
     assert is_gptq_folder(folder)
-    assert read_facts(folder).lines[1].value == '4'
+    assert read_summary(folder).lines[1].value == '4'
 
 
 def test_facts_of_safetensors_beside_a_pickle_need_no_torch(tmp_path):
     folder = copy_tiny(tmp_path / 'tiny', PLAIN)
     single(folder, TENSORS)
     code = f'import sys; sys.path.insert(0, {str(EXTENSIONS)!r})\n'
-    code += 'from airoboros_gptq.preflight.folder_summary import read_facts\n'
-    code += f'from pathlib import Path; read_facts(Path({str(folder)!r})); print("torch" in sys.modules)'
+    code += 'from airoboros_gptq.preflight.folder_summary import read_summary\n'
+    code += f'from pathlib import Path; read_summary(Path({str(folder)!r})); print("torch" in sys.modules)'
     assert run_python('-c', code)[1].strip() == 'False'

@@ -4,7 +4,7 @@ import pytest
 import torch
 from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint
 from airoboros_gptq.checkpoint.hf_config import read_json
-from airoboros_gptq.checkpoint.quant_inference import gather
+from airoboros_gptq.checkpoint.quant_inference import infer_quantization
 from airoboros_gptq.checkpoint.quantize_config import read_quantize_config
 from airoboros_gptq.model.load import build_model
 from support import ROOT
@@ -31,8 +31,8 @@ def build(folder, kernel='reference', attention=None):
     config = read_quantize_config(folder)
     chosen = choose_checkpoint(folder, config, 'model')  # the oracle is a safetensors file, too
     dtype = torch.float32 if kernel == 'reference' else None
-    found = gather(chosen, config)
-    assert not found.disagreements
+    found = infer_quantization(chosen, config)
+    assert not found.config_mismatches
     cpu = torch.device('cpu')
     return build_model(folder, chosen, found, cpu, dtype, kernel, attention, False, lambda done, total: None)
 

@@ -102,13 +102,13 @@ def test_groups_of_unequal_size_are_not_taken_for_equal_ones():
     g_idx = torch.cat([torch.full((n,), g) for g, n in enumerate((128, 64, 64))])[torch.randperm(256)].int()
     packed = replace(random_packed(LinearSpec(384, 64, 4, 128, False)), g_idx=g_idx)
     packed = replace(packed, qweight=packed.qweight[:32].contiguous())
-    spec = LinearSpec(256, 64, 4, 128, True, uneven=True)
+    spec = LinearSpec(256, 64, 4, 128, True, irregular_groups=True)
     x = rows(spec, 3)
     q = unpack(packed.qweight, 4).double()
     right = x.double() @ (packed.scales.double()[g_idx.long()] * (q - 8))
     found = GPTQLinear(packed, spec)(x)
     assert (found - right).norm() / right.norm() < TOLERANCE['reference']
-    wrong = GPTQLinear(packed, replace(spec, uneven=False), kernel='torch-int4')(x)
+    wrong = GPTQLinear(packed, replace(spec, irregular_groups=False), kernel='torch-int4')(x)
     assert (wrong - right).norm() / right.norm() > 0.1
 
 
@@ -122,8 +122,8 @@ def test_groups_of_unequal_size_are_not_taken_for_equal_ones():
         (LinearSpec(4096, 4096, 3, 128, False), 'torch-int4'),
         (LinearSpec(4096, 4096, 8, 128, True), 'torch-int4'),
         (LinearSpec(4096, 4096, 4, 1024, True), 'torch-int4'),
-        (LinearSpec(4096, 4096, 4, 128, True, uneven=True), 'reference'),
-        (LinearSpec(4096, 4096, 4, 128, False, uneven=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, True, irregular_groups=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, False, irregular_groups=True), 'reference'),
         (LinearSpec(4160, 4096, 4, 128, False), 'reference'),
         (LinearSpec(4096, 4096, 4, 16, False), 'reference'),
         (LinearSpec(4096, 4104, 4, 128, False), 'reference'),
@@ -145,8 +145,8 @@ def test_what_auto_takes_on_a_cpu_without_a_compiler(no_native, spec, name):
         (LinearSpec(4160, 4096, 4, 128, False), 'native-cpu'),
         (LinearSpec(4096, 4096, 4, 16, False), 'native-cpu'),
         (LinearSpec(4096, 4104, 4, 128, False), 'native-cpu'),
-        (LinearSpec(4096, 4096, 4, 128, True, uneven=True), 'reference'),
-        (LinearSpec(4096, 4096, 4, 128, False, uneven=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, True, irregular_groups=True), 'reference'),
+        (LinearSpec(4096, 4096, 4, 128, False, irregular_groups=True), 'reference'),
     ],
 )
 def test_what_auto_takes_on_a_cpu(spec, name):
@@ -158,7 +158,7 @@ def test_what_auto_takes_on_a_cpu(spec, name):
     [
         ('torch-int4', LinearSpec(128, 128, 5, 128, False), 'it is for 2, 3, 4 and 8 bits, the file has 5'),
         ('torch-int4', LinearSpec(160, 128, 4, 128, False), 'groups of one size, and the file has a shorter one'),
-        ('torch-int4', LinearSpec(256, 128, 4, 128, True, uneven=True), 'groups of one size'),
+        ('torch-int4', LinearSpec(256, 128, 4, 128, True, irregular_groups=True), 'groups of one size'),
         ('auto-gptq', LinearSpec(160, 128, 4, 128, False), 'groups of one size'),
         ('torch-int4', LinearSpec(128, 128, 4, 16, False), 'groups of 32, 64, 128 or 256, the file has 16'),
         ('torch-int4', LinearSpec(128, 120, 4, 32, False), 'out_features is not a multiple of 16'),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint
-from airoboros_gptq.checkpoint.quant_inference import gather
+from airoboros_gptq.checkpoint.quant_inference import infer_quantization
 from airoboros_gptq.checkpoint.quantize_config import read_quantize_config
 from airoboros_gptq.model.device_map import connect, device_of, split
 from airoboros_gptq.model.load import _skeleton, describe_running
@@ -24,7 +24,7 @@ def wide(tmp_path_factory):
     folder = tmp_path_factory.mktemp('wide') / 'wide-GPTQ'
     synthetic(folder)
     config = read_quantize_config(folder)
-    found = gather(choose_checkpoint(folder, config), config)
+    found = infer_quantization(choose_checkpoint(folder, config), config)
     return _skeleton(folder, torch.bfloat16, None, False), found.specs
 
 

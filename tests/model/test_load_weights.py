@@ -9,7 +9,7 @@ import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import PackedLinear, dequantize
-from airoboros_gptq.preflight.folder_summary import read_facts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from support import PLAIN, TINY, copy_tiny, edit_json, edit_tensors, pack
 
 IDS = torch.tensor([[1, 22172, 29901, 306, 626, 263]]) % 512
@@ -114,7 +114,7 @@ def test_widths_group_sizes_and_orders_may_differ_by_module(tiny_copy, right, li
     model = assert_same(tiny_copy, right)
     assert {model.get_submodule(n).spec.bits for n in changes} == {2, 3, 4, 8}
     assert type(model.get_submodule(plain)) is torch.nn.Linear
-    told = {f.name: f.value for f in read_facts(tiny_copy).lines}
+    told = {f.name: f.value for f in read_summary(tiny_copy).lines}
     assert set(told['bits'].split(', ')) == set('2348') and told['act-order'] == 'yes'
 
 

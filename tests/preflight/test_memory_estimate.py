@@ -12,8 +12,8 @@ from airoboros_gptq.kernels.registry import KERNELS, choose_kernel
 from airoboros_gptq.kernels.rules import compute_dtype, likely_kernel
 from airoboros_gptq.kernels.triton.kernel import TritonKernel
 from airoboros_gptq.preflight import memory_estimate as memory
-from airoboros_gptq.preflight.folder_summary import read_facts
-from airoboros_gptq.preflight.memory_estimate import cached_numbers
+from airoboros_gptq.preflight.folder_summary import read_summary
+from airoboros_gptq.preflight.memory_estimate import kv_elements_per_token
 from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, edit_tensors, run_python, scales_to_fp32, synthetic
 
 GB = 10**9
@@ -34,7 +34,7 @@ def cache_of(model, tokens):
 
 def compare(folder, name, kernel, context):
     """The estimate divided by what is measured; weights and cache apart are held to the same bound."""
-    need = read_facts(folder, name, device='cpu', kernel=kernel, context=context).need
+    need = read_summary(folder, name, device='cpu', kernel=kernel, context=context).memory
     model, _ = load(folder, checkpoint=name, device='cpu', kernel=kernel, progress=lambda *a: None)
     weights, cache = storage([*model.parameters(), *model.buffers()]), cache_of(model, context)
     total = need.total / (weights + cache)
@@ -68,18 +68,18 @@ def test_fp32_files_and_tied_ones(tiny_copy, kernel):
 
 
 def test_rotary_tables_and_masks_of_old_files_are_not_counted(tiny_copy):
-    before = read_facts(tiny_copy, device='cpu').need.weights
+    before = read_summary(tiny_copy, device='cpu').memory.weights
     more = {
         'model.layers.0.self_attn.rotary_emb.inv_freq': torch.ones(32),
         'model.layers.0.attn.bias': torch.ones(1, 1, 256, 256),
     }
     edit_tensors(tiny_copy / PLAIN, lambda tensors: tensors.update(more))
-    assert read_facts(tiny_copy, device='cpu').need.weights == before
+    assert read_summary(tiny_copy, device='cpu').memory.weights == before
 
 
 SPECS = [
-    LinearSpec(k, n, bits, k if size == -1 else size, desc_act, uneven=uneven)
-    for k, n, bits, size, desc_act, uneven in itertools.product(
+    LinearSpec(k, n, bits, k if size == -1 else size, desc_act, irregular_groups=irregular_groups)
+    for k, n, bits, size, desc_act, irregular_groups in itertools.product(
         (128, 160, 192, 256, 352, 4096, 11008),
         (8, 16, 24, 40, 128, 4100, 11008),
         (2, 3, 4, 5, 8),
@@ -142,17 +142,17 @@ def test_the_cache_of_other_architectures(tmp_path, name):
 
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name.split(',')[0], **CONFIGS[name])).eval()
     model.config.save_pretrained(tmp_path)
-    assert cached_numbers(read_json(tmp_path / 'config.json')) * 10 * 4 == cache_of(model.float(), 10)
+    assert kv_elements_per_token(read_json(tmp_path / 'config.json')) * 10 * 4 == cache_of(model.float(), 10)
 
 
 def test_a_config_that_says_too_little(tiny_copy):
     edit_json(tiny_copy / 'config.json', num_hidden_layers=None)
-    facts = read_facts(tiny_copy, device='cpu')
-    assert (facts.need.cache, facts.need.total) == (None, None)
-    values = {f.name: f.value for f in facts.lines}
+    summary = read_summary(tiny_copy, device='cpu')
+    assert (summary.memory.cache, summary.memory.total) == (None, None)
+    values = {f.name: f.value for f in summary.lines}
     assert (values['cache at 2048'], values['total']) == ('unknown', 'unknown')
     assert values['fits'].startswith('unknown')
-    assert cached_numbers({'num_hidden_layers': True, 'num_attention_heads': 0, 'hidden_size': 'x'}) is None
+    assert kv_elements_per_token({'num_hidden_layers': True, 'num_attention_heads': 0, 'hidden_size': 'x'}) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_config_that_says_too_little(tiny_copy):
     [(GB, 3 * GB, True), (GB, 3 * GB - 1, False), (GB, None, None), (None, 3 * GB, None), (None, GB, False)],
 )
 def test_what_fits(cache, free, fits):
-    assert memory.Need(2 * GB, cache, 2048, 'cpu', ('reference',), 'float32', free).fits is fits
+    assert memory.MemoryEstimate(2 * GB, cache, 2048, 'cpu', ('reference',), 'float32', free).fits is fits
 
 
 def test_what_is_free():

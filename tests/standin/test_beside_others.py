@@ -113,8 +113,8 @@ def test_the_log_names_our_loader(webui, monkeypatch):
 
 def test_a_pick_reads_a_folder_once_and_a_change_in_it_again(webui, monkeypatch):
     webui.patches.apply()
-    read, read_facts = [], webui.loader.read_facts
-    monkeypatch.setattr(webui.loader, 'read_facts', lambda *a, **k: read.append(a) or read_facts(*a, **k))
+    read, read_summary = [], webui.loader.read_summary
+    monkeypatch.setattr(webui.loader, 'read_summary', lambda *a, **k: read.append(a) or read_summary(*a, **k))
     webui.models_settings.get_model_metadata(MODEL)
     tab = webui.script._import('webui.model_tab')
     tab._picked(MODEL)

@@ -12,7 +12,7 @@ import torch
 
 from .. import __version__
 from ..checkpoint.hf_config import read_json
-from ..preflight.folder_summary import Facts, read_facts
+from ..preflight.folder_summary import FolderSummary, read_summary
 from .clock import clock_name
 from .engines import OURS, Rival
 from .machine import (
@@ -39,8 +39,8 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     """All figures of a folder, as `--json` writes them. `step(what, total)` is called as each step begins."""
     if args.threads:
         torch.set_num_threads(args.threads)
-    facts = read_facts(folder, args.checkpoint)
-    prefills, contexts = lengths(args.quick, facts.context)
+    facts = read_summary(folder, args.checkpoint)
+    prefills, contexts = lengths(args.quick, facts.context_length)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     steps = 6 + len(args.against) + len(prefills) + len(contexts)
     report = {
@@ -49,9 +49,9 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
         'machine': describe(device, torch.get_num_threads()),
         'model': {
             'name': folder.name,
-            'bits': facts.evidence.values('bits')[0],
-            'group_size': facts.evidence.values('group_size')[0],
-            'desc_act': any(facts.evidence.values('desc_act')),
+            'bits': facts.quantization.values('bits')[0],
+            'group_size': facts.quantization.values('group_size')[0],
+            'desc_act': any(facts.quantization.values('desc_act')),
             'size': facts.checkpoint.size,
         },
     }
@@ -98,7 +98,7 @@ def _import_architecture(folder: Path) -> None:
         AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
 
 
-def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
+def _load(report: dict, facts: FolderSummary, args, device: str, step) -> Ours:
     step('reading the file')
     _import_architecture(facts.folder)
     paths = [header.path for header in facts.checkpoint.headers]
@@ -121,7 +121,7 @@ def _load(report: dict, facts: Facts, args, device: str, step) -> Ours:
     return ours
 
 
-def _load_from_disk(ours: Ours, facts: Facts, args, device: str) -> dict:
+def _load_from_disk(ours: Ours, facts: FolderSummary, args, device: str) -> dict:
     """Loading and reading with nothing of the file in memory, as after a restart; nothing where that cannot be had."""
     paths = [header.path for header in facts.checkpoint.headers]
     ours.let_go()
@@ -195,12 +195,12 @@ def _generate(ours: Ours, context: int, count: int, rounds: int) -> dict:
     }
 
 
-def _figures(engine, prefill: dict, decode: dict, count: int, facts: Facts, bandwidth: float) -> dict:
+def _figures(engine, prefill: dict, decode: dict, count: int, facts: FolderSummary, bandwidth: float) -> dict:
     config = read_json(facts.folder / 'config.json')
     about = getattr(engine, 'about', None) or {'version': __version__, 'running': engine.running}
-    traffic = {n: bytes_per_token(facts.evidence.specs, config, n) for n in decode}
+    traffic = {n: bytes_per_token(facts.quantization.specs, config, n) for n in decode}
     if own := about.get('weight_bytes_per_token'):
-        traffic = {n: own + t - bytes_per_token(facts.evidence.specs, config, 0) for n, t in traffic.items()}
+        traffic = {n: own + t - bytes_per_token(facts.quantization.specs, config, 0) for n, t in traffic.items()}
     return {
         'name': engine.name,
         **about,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..checkpoint.linear_spec import LinearSpec
-from ..preflight.memory_estimate import cached_numbers
+from ..preflight.memory_estimate import kv_elements_per_token
 
 _HALF = 2  # bytes of a scale, of a number of the head and of the cache
 
@@ -16,7 +16,7 @@ def bytes_per_token(specs: Mapping[str, LinearSpec], model_config: dict, context
     """
     weights = sum(_linear(spec) for spec in specs.values())
     head = 0 if 'lm_head' in specs else model_config['vocab_size'] * model_config['hidden_size'] * _HALF
-    return weights + head + (cached_numbers(model_config) or 0) * context * _HALF
+    return weights + head + (kv_elements_per_token(model_config) or 0) * context * _HALF
 
 
 def _linear(spec: LinearSpec) -> int:

@@ -1,19 +1,31 @@
-"""Claims of config.json that transformers takes without a look and then fails on, or never ends with. Standard library
-alone.
+"""config.json: reading it, what its settings are called by architecture, and values that transformers must not get.
+
+Standard library alone. Source of the names: the configuration classes of transformers.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..errors import GPTQError
 
-_LAYERS = ('num_hidden_layers', 'n_layer', 'n_layers', 'num_layers')
-_WHOLE = (*_LAYERS, 'hidden_size', 'max_position_embeddings', 'num_attention_heads', 'sliding_window', 'vocab_size')
+HFConfig = dict[str, Any]
+
+# One setting by the names that architectures have for it, the most common first.
+LAYERS_KEYS = ('num_hidden_layers', 'n_layer', 'num_layers', 'n_layers')
+ATTENTION_HEADS_KEYS = ('num_attention_heads', 'n_head', 'num_heads', 'n_heads')
+KV_HEADS_KEYS = ('num_key_value_heads', 'num_kv_heads', 'n_head_kv')
+HIDDEN_SIZE_KEYS = ('hidden_size', 'n_embd', 'd_model')
+CONTEXT_LENGTH_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
+
+_WHOLE_NUMBERS = (
+    *(*LAYERS_KEYS, 'hidden_size', 'max_position_embeddings', 'num_attention_heads', 'sliding_window', 'vocab_size'),
+)
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises GPTQError where the file is unreadable, broken or not an object."""
     try:
         value = json.loads(path.read_text(encoding='utf-8-sig'))  # Windows editors put a byte order mark in front
@@ -26,19 +38,34 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def refuse_senseless_claims(folder: Path, tensors: int) -> None:
+def read_hf_config(folder: Path) -> HFConfig | None:
+    """A folder's config.json; None where there is none. Raises GPTQError where it is broken."""
+    path = folder / 'config.json'
+    return read_json(path) if path.is_file() else None
+
+
+def text_config(config: HFConfig) -> HFConfig:
+    """The settings of the language model: of a model that also sees, those nested in `text_config`."""
+    nested = config.get('text_config')
+    return nested if isinstance(nested, dict) else config
+
+
+def first_positive(config: HFConfig, keys: tuple[str, ...]) -> int | None:
+    """The first of these settings that is a positive whole number."""
+    return next((config[k] for k in keys if type(config.get(k)) is int and config[k] > 0), None)
+
+
+def check_sizes(folder: Path, config: HFConfig, tensor_count: int) -> None:
     """Raises GPTQError where config.json has something else for a whole number, or more layers than the checkpoint has
-    `tensors`: transformers would build at them for hours, in memory that nobody has.
+    tensors: transformers would take it as it is and build for hours, in memory that no machine has.
     """
     path = folder / 'config.json'
-    claims = read_json(path) if path.is_file() else {}
-    nested = claims.get('text_config')
-    for part in (claims, nested if isinstance(nested, dict) else {}):
-        for key in _WHOLE:
+    for part in (config, text_config(config)):
+        for key in _WHOLE_NUMBERS:
             value = part.get(key)
-            if value is not None and (type(value) is not int or abs(value) >= 2**63):  # as much as torch can take
+            if value is not None and (type(value) is not int or abs(value) >= 2**63):  # torch's sizes are int64
                 raise GPTQError(
                     f'{path} says {key} is {value!r} where a whole number that fits is expected; download it again.'
                 )
-            if key in _LAYERS and value is not None and value > tensors:
+            if key in LAYERS_KEYS and value is not None and value > tensor_count:
                 raise GPTQError(f'{path} says {key} is {value}, more than there are tensors; download it again.')

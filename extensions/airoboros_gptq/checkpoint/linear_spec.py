@@ -15,4 +15,4 @@ class LinearSpec:
     group_size: int  # rows of one group; in_features where the config says -1
     desc_act: bool
     checkpoint_format: str = 'gptq'
-    uneven: bool = False  # a group holds fewer rows than others, and is not the last of a sequence
+    irregular_groups: bool = False  # a group holds fewer rows than others, and is not the last of a sequence

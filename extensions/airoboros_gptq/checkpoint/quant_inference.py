@@ -28,21 +28,23 @@ _ZERO_SAMPLES = 8  # linears whose zeros are looked at, from the first to the la
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is so, whatever was claimed. `disagreements` has a sentence for each claim that the tensors refute."""
+class InferredQuantization:
+    """What is so, whatever was claimed. `config_mismatches` has a sentence for each claim that the tensors refute."""
 
     specs: dict[str, LinearSpec]
     checkpoint_format: str
     format_reason: str
     symmetric: bool
-    disagreements: list[str]
+    config_mismatches: list[str]
 
     def values(self, field: str) -> list:
         """The distinct values of a LinearSpec's field, the commonest first."""
         return [v for v, _ in Counter(getattr(s, field) for s in self.specs.values()).most_common()]
 
 
-def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: str | None = None) -> Evidence:
+def infer_quantization(
+    checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: str | None = None
+) -> InferredQuantization:
     """Reads shapes, every g_idx and a few zeros. `checkpoint_format` is the user's word, which is final.
 
     Raises GPTQError where the checkpoint holds no quantised linear, or one whose tensors make no sense.
@@ -65,12 +67,14 @@ def gather(checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: st
     claimed = None if config.sources.get('checkpoint_format', 'default') == 'default' else config.checkpoint_format
     form, reason = decide_format(checkpoint_format, claimed, seen)
     specs = {m: replace(spec, checkpoint_format=form) for m, spec in specs.items()}
-    found = Evidence(specs, form, reason or config.sources['checkpoint_format'], None not in seen, list(config.notes))
-    found.disagreements.extend(_disagreements(found, config, claimed if checkpoint_format is None else None))
+    found = InferredQuantization(
+        specs, form, reason or config.sources['checkpoint_format'], None not in seen, list(config.notes)
+    )
+    found.config_mismatches.extend(_config_mismatches(found, config, claimed if checkpoint_format is None else None))
     return found
 
 
-def _disagreements(found: Evidence, config: QuantizeConfig, claimed_format: str | None) -> list[str]:
+def _config_mismatches(found: InferredQuantization, config: QuantizeConfig, claimed_format: str | None) -> list[str]:
     """One sentence for each claim that no tensor bears out."""
     sizes = {-1 if s.group_size == s.in_features else s.group_size for s in found.specs.values()}
     sizes |= set(found.values('group_size'))
@@ -136,8 +140,8 @@ def module_spec(
             f'{file} holds {module}.bias of shape {bias.shape} where {(out_features,)} is expected; download it again.'
         )
     # Rows sorted by group fall into groups of one size only where each has as many; in sequence the last may be short.
-    uneven = group_size * groups != in_features if desc_act else -(-in_features // group_size) != groups
-    return LinearSpec(in_features, out_features, bits, group_size, desc_act, uneven=uneven)
+    irregular_groups = group_size * groups != in_features if desc_act else -(-in_features // group_size) != groups
+    return LinearSpec(in_features, out_features, bits, group_size, desc_act, irregular_groups=irregular_groups)
 
 
 def _group_index(module, tensors, read_ints: ReadInts, in_features: int, groups: int, file: str) -> array | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import GPTQError
-from .hf_config import read_json
+from .hf_config import HFConfig, read_hf_config, read_json
 from .other_formats import claimed_method, holds_gptq, refuse_method
 
 SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
@@ -47,17 +48,18 @@ class QuantizeConfig:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def find_claims(folder: Path) -> Iterator[tuple[dict, str]]:
-    """The raw quantisation settings of a folder, each with the name of its file, in the order in which they count."""
-    for name in SEARCH_ORDER:
-        path = folder / name
-        if not path.is_file():
-            continue
-        claims = read_json(path)
-        if name == 'config.json':
-            claims = claims.get('quantization_config')
-        if isinstance(claims, dict):
-            yield claims, name
+def find_claims(folder: Path, hf_config: HFConfig | None = None) -> Iterator[tuple[dict[str, Any], str]]:
+    """The raw quantisation settings of a folder, each with the name of its file, in the order in which they count.
+    `hf_config` is config.json where the caller has read it.
+    """
+    for name in SEARCH_ORDER[:2]:
+        if (folder / name).is_file():
+            yield read_json(folder / name), name
+    if hf_config is None:
+        hf_config = read_hf_config(folder) or {}
+    claims = hf_config.get('quantization_config')
+    if isinstance(claims, dict):
+        yield claims, SEARCH_ORDER[2]
 
 
 def is_gptq_folder(folder: Path) -> bool:
@@ -104,11 +106,11 @@ def parse_claims(claims: dict, source: str) -> QuantizeConfig:
     return QuantizeConfig(**values, sources=sources)
 
 
-def read_quantize_config(folder: Path) -> QuantizeConfig:
-    """What a folder claims of its quantisation; a config without claims where it has none. Raises GPTQError where a
-    config makes no sense.
+def read_quantize_config(folder: Path, hf_config: HFConfig | None = None) -> QuantizeConfig:
+    """What a folder claims of its quantisation; a config without claims where it has none. `hf_config` is config.json
+    where the caller has read it. Raises GPTQError where a config makes no sense.
     """
-    configs = find_claims(folder)
+    configs = find_claims(folder, hf_config)
     claims, name = next(configs, (None, ''))
     if claims is None:
         return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))

@@ -11,7 +11,7 @@ from ..airoboros.plainformat import add_plainformat, as_code_block
 from ..airoboros.versions import Airoboros
 from ..checkpoint.quantize_config import is_gptq_folder
 from ..errors import GPTQError
-from ..preflight.folder_summary import Facts, named_format, read_chosen
+from ..preflight.folder_summary import FolderSummary, named_format, read_selected
 
 Message = dict[str, str]  # role and content, as gradio's chatbot takes them; a user's may carry 'plain'
 
@@ -32,13 +32,15 @@ class Engine:
         self.airoboros: Airoboros | None = None  # the loaded model's version; None for another model, or none
         self._model = self._tokenizer = None
 
-    def facts(self, name: str | None, checkpoint: str | None = None, checkpoint_format: str | None = None) -> Facts:
+    def facts(
+        self, name: str | None, checkpoint: str | None = None, checkpoint_format: str | None = None
+    ) -> FolderSummary:
         """What is read of a folder. Raises GPTQError."""
         if not name:
             raise GPTQError('No model is picked; pick one above.')
-        return read_chosen(self._dir / name, checkpoint, checkpoint_format)
+        return read_selected(self._dir / name, checkpoint, checkpoint_format)
 
-    def running(self, facts: Facts) -> str:
+    def running(self, facts: FolderSummary) -> str:
         """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
         return self._running if facts.identity == self._loaded else ''
 
@@ -59,7 +61,7 @@ class Engine:
                 progress=progress,
             )
             self._loaded = chosen.identity
-            self._running, self.airoboros = describe_running(self._model), chosen.family
+            self._running, self.airoboros = describe_running(self._model), chosen.airoboros
 
     def unload(self) -> None:
         """Lets the model go, and its memory."""

@@ -72,7 +72,7 @@ class AutoGPTQKernel(Kernel):
             return f'it reads the format gptq, the file is {spec.checkpoint_format}'
         if spec.bits not in (2, 3, 4, 8) or spec.in_features % 32 or spec.out_features % 32:
             return 'it needs 2, 3, 4 or 8 bits and sizes that are multiples of 32'
-        if not spec.desc_act and (spec.uneven or spec.in_features % spec.group_size):
+        if not spec.desc_act and (spec.irregular_groups or spec.in_features % spec.group_size):
             return 'it is for groups of one size, and the file has a shorter one'
         return None if _qlinear_for(spec) is not None else 'the package auto-gptq is not installed'
 

@@ -29,7 +29,7 @@ def likely_kernel(spec: LinearSpec, device_type: str) -> str:
     fits = (
         rows
         and spec.bits in (2, 3, 4, 8)
-        and not spec.uneven
+        and not spec.irregular_groups
         and spec.in_features % spec.group_size == 0
         and int4_group_size(spec.group_size) is not None
         and spec.in_features % rows == 0
@@ -51,7 +51,7 @@ def stored_bits(bits: int) -> int:
 def triton_words(spec: LinearSpec) -> int | None:
     """How many words a column has there: a word's codes are all of one group. None where it cannot run."""
     per_word = 32 // stored_bits(spec.bits)
-    fits = not (spec.uneven or spec.group_size % per_word or spec.in_features % per_word)
+    fits = not (spec.irregular_groups or spec.group_size % per_word or spec.in_features % per_word)
     return spec.in_features // per_word if fits else None
 
 
@@ -62,7 +62,7 @@ def int4_group_size(group_size: int) -> int | None:
 
 def native_block(spec: LinearSpec) -> int | None:
     """The rows to which native-cpu gives one scale of the activations: all of one group. None where it cannot run."""
-    if spec.uneven or spec.in_features * spec.bits % 32 or spec.out_features * spec.bits % 32:
+    if spec.irregular_groups or spec.in_features * spec.bits % 32 or spec.out_features * spec.bits % 32:
         return None
     return next((n for n in _NATIVE_BLOCKS if spec.group_size % n == 0 and spec.in_features % n == 0), None)
 

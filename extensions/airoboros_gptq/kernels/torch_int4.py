@@ -29,7 +29,7 @@ class TorchInt4Kernel(Kernel):
     def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
         if spec.bits not in (2, 3, 4, 8):
             return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
-        if spec.uneven or spec.in_features % spec.group_size:
+        if spec.irregular_groups or spec.in_features % spec.group_size:
             return 'it is for groups of one size, and the file has a shorter one'
         if int4_group_size(spec.group_size) is None:
             return f'it is for groups of 32, 64, 128 or 256, the file has {spec.group_size}'

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint
-from ..checkpoint.hf_config import read_json, refuse_senseless_claims
+from ..checkpoint.hf_config import check_sizes, read_hf_config, read_json
 from ..checkpoint.hub import resolve_folder
-from ..checkpoint.quant_inference import Evidence, gather
+from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.validation import require_config
 from ..errors import GPTQError, first_line
@@ -59,14 +59,14 @@ def load(
     chosen.read_ahead()
     place = _device(device)
     log.info('%s: %s (%s)', folder.name, chosen.name, chosen.reason)
-    evidence = gather(chosen, config, checkpoint_format)
+    quantization = infer_quantization(chosen, config, checkpoint_format)
 
     def build() -> nn.Module:
         with _bar(progress, chosen.name) as report:
             return build_model(
                 folder,
                 chosen,
-                evidence,
+                quantization,
                 place,
                 dtype,
                 kernel,
@@ -90,7 +90,7 @@ def load(
 def build_model(
     folder: Path,
     checkpoint: Checkpoint,
-    evidence: Evidence,
+    quantization: InferredQuantization,
     device: torch.device,
     dtype: torch.dtype | None,
     kernel: str,
@@ -100,12 +100,12 @@ def build_model(
     max_memory: MaxMemory | None = None,
 ) -> nn.Module:
     """The model with every tensor at its place: first an empty skeleton, then one module's tensors at a time."""
-    for sentence in evidence.disagreements:
+    for sentence in quantization.config_mismatches:
         log.warning(sentence)
-    specs = evidence.specs
+    specs = quantization.specs
     if dtype is None:
         dtype = choose_kernel(kernel, next(iter(specs.values())), device).compute_dtype(device)
-    refuse_senseless_claims(folder, len(checkpoint.tensors))
+    check_sizes(folder, read_hf_config(folder) or {}, len(checkpoint.tensors))
     model = _skeleton(folder, dtype, attn_implementation, trust_remote_code)
     devices = {'': device}
     if max_memory:

@@ -1,26 +1,28 @@
-"""What was read of a model folder, and where it stands: for `inspect`, the panel and the log. Imports no torch."""
+"""All that is known of a model folder before it is loaded: read once, for `inspect`, the panel, the log and `load`.
+
+Imports no torch: configs, file headers, every g_idx and a few zero points are read, no other weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..airoboros.versions import Airoboros, recognise
 from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
-from ..checkpoint.hf_config import read_json
-from ..checkpoint.quant_inference import Evidence, gather
+from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
+from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
-from .memory_estimate import Need, estimate, free_memory, in_words
-
-_CONTEXT_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
+from .memory_estimate import MemoryEstimate, estimate_memory, free_memory
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One line: what it is, what was read, where it came from."""
+class SummaryLine:
+    """One line to show: a name, its value, and where that was read."""
 
     name: str
     value: str
@@ -28,153 +30,174 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that is known of a folder before it is loaded."""
+class FolderSummary:
+    """A folder's configs, the checkpoint to load, and what follows from them. `candidates` names all its checkpoints,
+    `hf_config` is config.json as it stands, None where there is none; `airoboros` is None for another model.
+    """
 
     folder: Path
-    config: QuantizeConfig
+    quantize_config: QuantizeConfig
     checkpoint: Checkpoint
     candidates: list[str]
-    context: int | None
-    family: Airoboros | None
-    evidence: Evidence
-    need: Need
-    read: list[Fact]
+    hf_config: HFConfig | None
+    quantization: InferredQuantization
+    airoboros: Airoboros | None
+    memory: MemoryEstimate
 
     @property
-    def lines(self) -> list[Fact]:
-        """What was read, what memory it will need, and what is to be said of it."""
-        memory = [Fact(*line) for line in in_words(self.need)]
-        family = [Fact('prompt format', self.family.format.template, self.family.reason)] if self.family else []
-        return [*self.read, *memory, *family, *(Fact('note', said, '') for said in self.evidence.disagreements)]
-
-    def now(self) -> Facts:
-        """The same, with the memory that is free now: all else is the folder's, and stays as it was read."""
-        return replace(self, need=replace(self.need, free=free_memory(self.need.device)))
+    def lines(self) -> list[SummaryLine]:
+        """What was read, the memory that loading needs, the prompt format, and a note for each claim that is wrong."""
+        memory = [SummaryLine(*line) for line in self.memory.as_lines()]
+        notes = [SummaryLine('note', sentence, '') for sentence in self.quantization.config_mismatches]
+        prompt = []
+        if self.airoboros is not None:
+            prompt = [SummaryLine('prompt format', self.airoboros.format.template, self.airoboros.reason)]
+        return [*self._read_lines(), *memory, *prompt, *notes]
 
     @property
-    def airoboros(self) -> bool:
-        """Whether it is an Airoboros, of whatever version."""
-        return self.family is not None
+    def context_length(self) -> int | None:
+        """Tokens that the model was trained for, as config.json says; None where it does not."""
+        key = self._context_key()
+        return None if key is None else int((self.hf_config or {})[key])
 
     @property
     def identity(self) -> tuple[Path, str, str]:
-        """What must be the same for a loaded model to be this one: folder, checkpoint and format."""
-        return self.folder, self.checkpoint.name, self.evidence.checkpoint_format
+        """Equal for two summaries that load the same weights the same way: folder, checkpoint, zero-point encoding."""
+        return self.folder, self.checkpoint.name, self.quantization.checkpoint_format
+
+    def with_current_free_memory(self) -> FolderSummary:
+        """The same folder, with the memory that is free now: the rest stays as it was read."""
+        return replace(self, memory=replace(self.memory, free=free_memory(self.memory.device)))
+
+    def _context_key(self) -> str | None:
+        config = self.hf_config or {}
+        return next((k for k in CONTEXT_LENGTH_KEYS if isinstance(config.get(k), int)), None)
+
+    def _read_lines(self) -> list[SummaryLine]:
+        found, config = self.quantization, self.quantize_config
+        bits, sizes, act_order = found.values('bits'), found.values('group_size'), any(found.values('desc_act'))
+        shapes = f'the shapes of {len(found.specs)} linears'
+        context_key = self._context_key() or 'nothing'
+        context_length = 'unknown' if self.context_length is None else str(self.context_length)
+        return [
+            SummaryLine('architecture', _architectures(self.hf_config or {}), 'config.json'),
+            SummaryLine('bits', _joined(bits), _source(config, 'bits', bits, shapes)),
+            SummaryLine('group size', _joined(sizes), _source(config, 'group_size', sizes, shapes)),
+            SummaryLine('act-order', _yes_no(act_order), _source(config, 'desc_act', [act_order], 'g_idx')),
+            SummaryLine('format', found.checkpoint_format, found.format_reason),
+            SummaryLine('symmetric', _yes_no(found.symmetric), _source(config, 'sym', [found.symmetric], 'the zeros')),
+            SummaryLine('checkpoint', self.checkpoint.name, self.checkpoint.reason),
+            SummaryLine('size', format_bytes(self.checkpoint.size), 'the file'),
+            SummaryLine('context length', context_length, f'{context_key} in config.json'),
+        ]
 
 
-def read_facts(
+def read_summary(
     folder: Path,
-    wanted: str | None = None,
+    checkpoint: str | None = None,
     checkpoint_format: str | None = None,
     *,
+    quantize_config: QuantizeConfig | None = None,
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
-) -> Facts:
-    """Reads configs and file headers, never weights. `context`, `device` and `kernel` are those for which memory is
-    estimated. Raises GPTQError with the sentence for what is wrong.
+) -> FolderSummary:
+    """Reads a folder's configs and file headers, each once.
+
+    `checkpoint` names a file, where the folder holds several; `checkpoint_format` ('gptq', 'gptq_v2') overrides the
+    zero-point encoding that the tensors show, `quantize_config` the folder's own. Memory is estimated for `context`
+    tokens on `device` with `kernel`. Raises GPTQError with the sentence for what is wrong.
     """
     folder = Path(folder)
-    config = read_quantize_config(folder)
-    checkpoint = choose_checkpoint(folder, config, wanted)
-    model = read_json(folder / 'config.json') if (folder / 'config.json').is_file() else {}
-    context_key = next((k for k in _CONTEXT_KEYS if isinstance(model.get(k), int)), None)
-    evidence = gather(checkpoint, config, checkpoint_format)
-    act_order, sizes = any(evidence.values('desc_act')), evidence.values('group_size')
-    shapes = f'the shapes of {len(evidence.specs)} linears'
-    family = recognise(folder, str(model.get('_name_or_path', '')))
-    need = estimate(checkpoint.tensors, evidence.specs, model, context, device, kernel)
-    read = [
-        Fact('architecture', _architectures(model), 'config.json'),
-        Fact('bits', _shown(evidence.values('bits')), _source(config, 'bits', evidence.values('bits'), shapes)),
-        Fact('group size', _shown(sizes), _source(config, 'group_size', sizes, shapes)),
-        Fact('act-order', 'yes' if act_order else 'no', _source(config, 'desc_act', [act_order], 'g_idx')),
-        Fact('format', evidence.checkpoint_format, evidence.format_reason),
-        Fact(
-            'symmetric',
-            'yes' if evidence.symmetric else 'no',
-            _source(config, 'sym', [evidence.symmetric], 'the zeros'),
-        ),
-        Fact('checkpoint', checkpoint.name, checkpoint.reason),
-        Fact('size', format_bytes(checkpoint.size), 'the file'),
-        Fact('context length', str(model.get(context_key, 'unknown')), f'{context_key or "nothing"} in config.json'),
-    ]
-    candidates = list_checkpoints(folder)
-    return Facts(folder, config, checkpoint, candidates, model.get(context_key), family, evidence, need, read)
+    hf_config = read_hf_config(folder)
+    config = quantize_config or read_quantize_config(folder, hf_config)
+    chosen = choose_checkpoint(folder, config, checkpoint)
+    quantization = infer_quantization(chosen, config, checkpoint_format)
+    return FolderSummary(
+        folder=folder,
+        quantize_config=config,
+        checkpoint=chosen,
+        candidates=list_checkpoints(folder),
+        hf_config=hf_config,
+        quantization=quantization,
+        airoboros=recognise(folder, str((hf_config or {}).get('_name_or_path', ''))),
+        memory=estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel),
+    )
 
 
-def read_chosen(
+def read_selected(
     folder: Path,
     checkpoint: str | None,
     checkpoint_format: str | None,
     device: str | None = None,
-    read: Callable[..., Facts] = read_facts,
-) -> Facts:
-    """read_facts() with what a page's menus say. The file that would be taken anyway is not 'named by the user'. `read`
-    may be a read_facts that remembers.
+    read: Callable[..., FolderSummary] = read_summary,
+) -> FolderSummary:
+    """read_summary() for what a page's menus say: a menu always names a file, and the one that would be chosen anyway is
+    not said to be 'named by the user'. `read` may be a read_summary that caches.
     """
     try:
-        chosen = read(folder, None, named_format(checkpoint_format), device=device)
+        summary = read(folder, None, named_format(checkpoint_format), device=device)
     except GPTQError:
         if not checkpoint:
-            raise  # else another file may be whole, or the one to take cannot be told, and a name is asked for
+            raise  # else the file that the menu names may be whole, or be the one name that was asked for
     else:
-        if checkpoint in (None, '', chosen.checkpoint.name):
-            return chosen
+        if checkpoint in (None, '', summary.checkpoint.name):
+            return summary
     return read(folder, checkpoint, named_format(checkpoint_format), device=device)
 
 
 def named_format(choice: str | None) -> str | None:
-    """The format that a menu names; None where it is left to the file."""
+    """The zero-point encoding that a menu names; None where it says 'auto'."""
     return None if choice in (None, '', 'auto') else choice
 
 
-def _architectures(model: dict) -> str:
-    """What config.json calls the model; it may hold anything."""
-    names = model.get('architectures')
+def _architectures(hf_config: HFConfig) -> str:
+    names = hf_config.get('architectures')
     return ', '.join(map(str, names)) if isinstance(names, list) and names else 'unknown'
 
 
-def _source(config: QuantizeConfig, name: str, found: list, where: str) -> str:
-    """Where a value was read, and which config says the same; a config that says otherwise is a note of its own."""
+def _source(config: QuantizeConfig, name: str, found: Sequence[Any], where: str) -> str:
+    """Where a value was read, and which config agrees. A config that disagrees is a note of its own."""
     source = config.sources.get(name, 'default')
-    agrees = source != 'default' and found == [getattr(config, name)]
+    agrees = source != 'default' and list(found) == [getattr(config, name)]
     return f'{where}, as {source} says' if agrees else where
 
 
-def _shown(values: list) -> str:
-    """Distinct values, the commonest first."""
+def _joined(values: Sequence[Any]) -> str:
     return ', '.join(map(str, values))
 
 
-def as_text(facts: Facts) -> str:
-    """The facts as aligned lines for a terminal."""
-    width = max(len(f.name) for f in facts.lines)
-    value_width = max(len(f.value) for f in facts.lines)
-    return '\n'.join(f'{f.name:<{width}}  {f.value:<{value_width}}  {f.source}' for f in facts.lines)
+def _yes_no(value: bool) -> str:
+    return 'yes' if value else 'no'
 
 
-def as_json(facts: Facts) -> dict:
-    """The facts, and the numbers behind them, as `inspect --json` prints them: sizes in bytes, None for what is unknown.
+def as_text(summary: FolderSummary) -> str:
+    """The lines of a summary, aligned for a terminal."""
+    lines = summary.lines
+    width = max(len(line.name) for line in lines)
+    value_width = max(len(line.value) for line in lines)
+    return '\n'.join(f'{line.name:<{width}}  {line.value:<{value_width}}  {line.source}' for line in lines)
 
-    Numbers that may differ from linear to linear are lists, the commonest first.
+
+def as_json(summary: FolderSummary) -> dict[str, Any]:
+    """A summary as `inspect --json` prints it: its lines, and the numbers behind them; sizes in bytes, None for what is
+    unknown. Numbers that may differ from linear to linear are lists, the most common first.
     """
-    evidence, need = facts.evidence, facts.need
+    quantization, memory, airoboros = summary.quantization, summary.memory, summary.airoboros
     return {
-        'folder': str(facts.folder),
-        'facts': [asdict(line) for line in facts.lines],
-        'bits': evidence.values('bits'),
-        'group_size': evidence.values('group_size'),
-        'desc_act': any(evidence.values('desc_act')),
-        'symmetric': evidence.symmetric,
-        'checkpoint_format': evidence.checkpoint_format,
-        'linears': len(evidence.specs),
-        'checkpoint': facts.checkpoint.name,
-        'checkpoints': facts.candidates,
-        'size': facts.checkpoint.size,
-        'context_length': facts.context,
-        'prompt_format': facts.family.format.template if facts.family else None,
-        'notes': evidence.disagreements,
-        'memory': {**asdict(need), 'total': need.total, 'fits': need.fits},
+        'folder': str(summary.folder),
+        'facts': [asdict(line) for line in summary.lines],
+        'bits': quantization.values('bits'),
+        'group_size': quantization.values('group_size'),
+        'desc_act': any(quantization.values('desc_act')),
+        'symmetric': quantization.symmetric,
+        'checkpoint_format': quantization.checkpoint_format,
+        'linears': len(quantization.specs),
+        'checkpoint': summary.checkpoint.name,
+        'checkpoints': summary.candidates,
+        'size': summary.checkpoint.size,
+        'context_length': summary.context_length,
+        'prompt_format': airoboros.format.template if airoboros else None,
+        'notes': quantization.config_mismatches,
+        'memory': {**asdict(memory), 'total': memory.total, 'fits': memory.fits},
     }

@@ -15,17 +15,21 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..checkpoint.hf_config import (
+    ATTENTION_HEADS_KEYS,
+    HIDDEN_SIZE_KEYS,
+    KV_HEADS_KEYS,
+    LAYERS_KEYS,
+    HFConfig,
+    first_positive,
+    text_config,
+)
 from ..checkpoint.linear_spec import LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
 from ..kernels.rules import compute_dtype, int4_group_size, likely_kernel, stored_bits
 from ..util.formatting import format_bytes
 
 DEFAULT_CONTEXT = 2048
-# The same thing by the names that transformers' configs have for it.
-_LAYERS = ('num_hidden_layers', 'n_layer', 'num_layers', 'n_layers')
-_ATTENTION_HEADS = ('num_attention_heads', 'n_head', 'num_heads', 'n_heads')
-_KV_HEADS = ('num_key_value_heads', 'num_kv_heads', 'n_head_kv')
-_HIDDEN = ('hidden_size', 'n_embd', 'd_model')
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
 # Compute capabilities from which kernels run.
 _OLDEST = {'triton': (7, 0), 'torch-int4': (8, 0)}
@@ -37,7 +41,7 @@ _TIED_BY_DEFAULT = ('gemma', 'gemma2', 'gemma3_text', 'opt', 'falcon', 'gpt_bigc
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryEstimate:
     """Bytes that loading will need, and where. None is for what is not known."""
 
     weights: int
@@ -65,15 +69,26 @@ class Need:
     def source(self) -> str:
         return f'estimated for {", ".join(self.kernels)} on {self.device}'
 
+    def as_lines(self) -> list[tuple[str, str, str]]:
+        """Name, value and source of each line about memory, for a person."""
+        free = '' if self.free is None else f', {format_bytes(self.free)} free'
+        fits = {True: f'yes{free}', False: f'no{free}', None: f'unknown{free}'}[self.fits]
+        return [
+            ('weights', format_bytes(self.weights), self.source),
+            (f'cache at {self.context}', _size(self.cache), f'config.json, in {self.dtype}'),
+            ('total', _size(self.total), self.source),
+            ('fits', fits, f'the memory of {self.device} now'),
+        ]
 
-def estimate(
+
+def estimate_memory(
     tensors: Mapping[str, TensorInfo],
     specs: Mapping[str, LinearSpec],
     model_config: dict,
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
-) -> Need:
+) -> MemoryEstimate:
     """What a checkpoint's `tensors` will need, with the linears of `specs`, `config.json` as it stands, and `context`
     tokens, 2048 by default. `device` defaults to the one that load() takes.
     """
@@ -84,21 +99,11 @@ def estimate(
     weights = sum(_linear_bytes(m, spec, taken[m], tensors, item) for m, spec in specs.items())
     weights += _other_bytes(tensors, specs, model_config, item)
     context = context or DEFAULT_CONTEXT
-    per_token = cached_numbers(model_config)
+    per_token = kv_elements_per_token(model_config)
     cache = None if per_token is None else per_token * context * item
-    return Need(weights, cache, context, device, tuple(sorted(set(taken.values()))), dtype, free_memory(device))
-
-
-def in_words(need: Need) -> list[tuple[str, str, str]]:
-    """Name, value and source of each line about memory."""
-    room = '' if need.free is None else f', {format_bytes(need.free)} free'
-    fits = {True: f'yes{room}', False: f'no{room}', None: f'unknown{room}'}[need.fits]
-    return [
-        ('weights', format_bytes(need.weights), need.source),
-        (f'cache at {need.context}', _size(need.cache), f'config.json, in {need.dtype}'),
-        ('total', _size(need.total), need.source),
-        ('fits', fits, f'the memory of {need.device} now'),
-    ]
+    return MemoryEstimate(
+        weights, cache, context, device, tuple(sorted(set(taken.values()))), dtype, free_memory(device)
+    )
 
 
 def _size(count: int | None) -> str:
@@ -148,20 +153,20 @@ def _is_computed(name: str, info: TensorInfo) -> bool:
     return name.endswith(('.inv_freq', '.masked_bias')) or (name.endswith('.bias') and len(info.shape) == 4)
 
 
-def cached_numbers(config: dict) -> int | None:
-    """Numbers that the cache holds for one token, keys and values of all layers; None where the config does not say.
+def kv_elements_per_token(config: HFConfig) -> int | None:
+    """Numbers that the KV cache holds for one token: keys and values of all layers; None where config.json does not say.
 
-    Windows of attention are not counted: where layers look back no further than a window, a long cache is smaller.
+    Sliding windows are not counted: where layers look back no further than a window, a long cache is smaller.
     """
-    config = config.get('text_config') if isinstance(config.get('text_config'), dict) else config
-    layers, heads, hidden = (_first(config, names) for names in (_LAYERS, _ATTENTION_HEADS, _HIDDEN))
-    head_size = _first(config, ('head_dim',)) or (hidden // heads if hidden and heads else None)
-    if not (layers and heads and head_size):
+    config = text_config(config)
+    layers, heads, hidden = (first_positive(config, k) for k in (LAYERS_KEYS, ATTENTION_HEADS_KEYS, HIDDEN_SIZE_KEYS))
+    head_dim = first_positive(config, ('head_dim',)) or (hidden // heads if hidden and heads else None)
+    if not (layers and heads and head_dim):
         return None
-    return 2 * layers * _kv_heads(config, heads) * head_size
+    return 2 * layers * _kv_heads(config, heads) * head_dim
 
 
-def _kv_heads(config: dict, heads: int) -> int:
+def _kv_heads(config: HFConfig, heads: int) -> int:
     if config.get('new_decoder_architecture'):  # Falcon 40B shares heads, but caches them spread out
         return heads
     # One head for all: a flag of Falcon's and GPT-BigCode's, true where it is not written.
@@ -169,12 +174,7 @@ def _kv_heads(config: dict, heads: int) -> int:
         return 1
     if config.get('model_type') == 'falcon':
         return heads
-    return _first(config, _KV_HEADS) or heads
-
-
-def _first(config: dict, names: tuple[str, ...]) -> int | None:
-    """The first of these settings that is a positive whole number."""
-    return next((config[n] for n in names if type(config.get(n)) is int and config[n] > 0), None)
+    return first_positive(config, KV_HEADS_KEYS) or heads
 
 
 def default_device() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ..preflight.folder_summary import Facts
+from ..preflight.folder_summary import FolderSummary
 
 CSS = """
 .gptq-facts table { border-collapse: collapse; width: 100%; font-size: 0.9em; }
@@ -29,7 +29,7 @@ CSS = """
 """
 
 
-def facts_html(facts: Facts, loaded: str = '') -> str:
+def facts_html(facts: FolderSummary, loaded: str = '') -> str:
     """A table of what was read: name, value, where it came from. `loaded` adds how it runs, once it does."""
     rows = [(f.name, f.value, f.source) for f in facts.lines]
     if loaded:

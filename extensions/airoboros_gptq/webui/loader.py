@@ -15,7 +15,7 @@ from ..checkpoint.quantize_config import is_gptq_folder
 from ..checkpoint.weight_files import list_checkpoints
 from ..errors import GPTQError, first_line
 from ..names import CHECKPOINT, FORMAT, KERNEL, LOADER
-from ..preflight.folder_summary import Facts, named_format, read_chosen, read_facts
+from ..preflight.folder_summary import FolderSummary, named_format, read_selected, read_summary
 from . import patches, versions
 from .memory_limits import max_memory
 
@@ -57,7 +57,7 @@ def answers_next() -> bool:
     return shared.args.loader == LOADER and is_ours(shared.model_name)
 
 
-def running(of: Facts) -> str:
+def running(of: FolderSummary) -> str:
     """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
     return _running if is_loaded() and of.identity == _loaded else ''
 
@@ -91,7 +91,7 @@ def family(model_name) -> Airoboros | None:
     return recognise(folder, str(claimed))
 
 
-def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | None = None) -> Facts:
+def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | None = None) -> FolderSummary:
     """What is read of a model's folder, on the device that loading takes. Raises GPTQError."""
     folder = model_folder(model_name)
     if folder is None:
@@ -99,7 +99,7 @@ def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | No
     # Which device None is, is guessed until torch is there.
     read = partial(_read, _state_of(folder), 'torch' in sys.modules)
     device = 'cpu' if shared.args.cpu else None
-    return read_chosen(folder, checkpoint, checkpoint_format, device, read).now()
+    return read_selected(folder, checkpoint, checkpoint_format, device, read).with_current_free_memory()
 
 
 def checkpoints(model_name) -> list[str]:
@@ -111,9 +111,9 @@ def checkpoints(model_name) -> list[str]:
 
 
 @lru_cache(maxsize=16)  # a pick asks four times, and the headers of a 7B take a while
-def _read(state, torch_is_there: bool, folder: Path, checkpoint, checkpoint_format, device) -> Facts:
-    """read_facts(), once for each state of a folder."""
-    return read_facts(folder, checkpoint, checkpoint_format, device=device)
+def _read(state, torch_is_there: bool, folder: Path, checkpoint, checkpoint_format, device) -> FolderSummary:
+    """read_summary(), once for each state of a folder."""
+    return read_summary(folder, checkpoint, checkpoint_format, device=device)
 
 
 def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:

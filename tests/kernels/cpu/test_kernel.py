@@ -198,7 +198,7 @@ def test_it_refuses_other_devices_instead_of_crashing():
     ('spec', 'words'),
     [
         (LinearSpec(256, 64, 5, 128, False), 'it is for 2, 3, 4 and 8 bits, the file has 5'),
-        (LinearSpec(256, 64, 4, 128, True, uneven=True), 'groups of one size'),
+        (LinearSpec(256, 64, 4, 128, True, irregular_groups=True), 'groups of one size'),
         (LinearSpec(256, 64, 4, 36, False), 'a multiple of 8'),
     ],
 )
