@@ -52,6 +52,7 @@ FOREIGN = {
     'triton': {'kernels.triton', 'generation.fused_decode'},
     'gradio': {'ui', 'demo', 'webui'},
     'modules': {'webui'},
+    'yaml': {'webui'},  # the webui's own: config-user.yaml, instruction templates
     'psutil': {'util'},
     'tqdm': {'model', 'bench'},
     'numpy': {'bench'},

@@ -1,4 +1,4 @@
-"""The command line: chat with a folder, see what was read of it, or how fast it is."""
+"""The command line: `chat`, `inspect`, `demo` and `bench`. torch is imported once a command needs it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Generator
 
 from . import __version__
-from .bench import command as bench
 from .errors import GPTQError
 from .kernels.rules import KERNEL_NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code. GPTQError becomes its sentence on stderr and code 1."""
+    """Runs one command; returns the exit code. A GPTQError is printed on stderr, and the code is 1."""
     args = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if args.verbose else logging.WARNING, format='%(message)s', stream=sys.stderr
     )
     try:
-        return args.run(args)
+        code: int = args.run(args)
+        return code
     except GPTQError as e:
         print(e, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `inspect DIR | head`: whoever read has read enough
+    except BrokenPipeError:  # `inspect DIR | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -34,67 +35,66 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='airoboros_gptq', description='GPTQ models, first of all Airoboros.')
+    from .bench.command import add_parser as add_bench  # no torch yet: its parser needs the standard library only
+
+    parser = argparse.ArgumentParser(prog='airoboros_gptq', description='Run GPTQ models, Airoboros above all.')
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument('--verbose', action='store_true', help='say what was chosen and why')
+    parser.add_argument('--verbose', action='store_true', help='log which checkpoint and kernel are used, and why')
     commands = parser.add_subparsers(required=True, metavar='command')
 
     chat = commands.add_parser('chat', help='chat in the terminal')
-    chat.add_argument('--model-path', required=True, metavar='DIR', help='a GPTQ folder, or a Hugging Face repository')
-    chat.add_argument('--checkpoint', help='which file, where the folder holds several')
-    _add_format(chat)
+    chat.add_argument('--model-path', required=True, metavar='DIR', help='a GPTQ folder or a Hugging Face repository')
+    _add_checkpoint(chat)
     chat.add_argument('--kernel', default='auto', help=f'{", ".join(KERNEL_NAMES)} (default: auto)')
-    chat.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
-    chat.add_argument('--temperature', type=float, default=0.7, help='0 for greedy (default: 0.7)')
+    chat.add_argument('--device', help='cpu, cuda:0, ... (default: the first GPU if there is one)')
+    chat.add_argument('--temperature', type=float, default=0.7, help='0 for greedy decoding (default: 0.7)')
     chat.add_argument('--top-p', type=float, default=0.95, help='default: 0.95')
     chat.add_argument('--repetition-penalty', type=float, default=1.15, help='default: 1.15')
     chat.add_argument('--max-new-tokens', type=int, default=512, help='default: 512')
-    chat.add_argument('--seed', type=int, help='the same seed gives the same answers')
-    chat.add_argument('--system', default='', help='a system message in place of the trained one')
-    chat.add_argument('--no-history', action='store_true', help='every message starts a new conversation')
-    chat.add_argument(
-        '--plainformat', action='store_true', help='end every message with PLAINFORMAT: bare code comes back'
-    )
+    chat.add_argument('--seed', type=int, help='seed of the sampling, for reproducible answers')
+    chat.add_argument('--system', default='', help='replaces the system message the model was trained with')
+    chat.add_argument('--no-history', action='store_true', help='start a new conversation with every message')
+    chat.add_argument('--plainformat', action='store_true', help='end every message with PLAINFORMAT, for bare code')
     chat.set_defaults(run=_chat)
 
-    inspect = commands.add_parser('inspect', help='what a folder holds, without loading it')
+    inspect = commands.add_parser('inspect', help='show what a folder holds, without loading it')
     inspect.add_argument('folder')
-    inspect.add_argument('--checkpoint', help='which file, where the folder holds several')
-    _add_format(inspect)
-    inspect.add_argument('--context', type=_positive, metavar='N', help='tokens for the cache line (default: 2048)')
-    inspect.add_argument('--device', help='where it is to run, for the memory lines (default: as chat takes it)')
-    inspect.add_argument('--json', action='store_true', help='all of it for scripts, errors too')
+    _add_checkpoint(inspect)
+    inspect.add_argument('--context', type=_positive, metavar='N', help='tokens of the KV cache (default: 2048)')
+    inspect.add_argument('--device', help='device of the memory estimate (default: that of chat)')
+    inspect.add_argument('--json', action='store_true', help='print JSON, errors included')
     inspect.set_defaults(run=_inspect)
 
-    demo = commands.add_parser('demo', help='a chat page in the browser, without a webui')
-    demo.add_argument('--model-dir', required=True, metavar='DIR', help='the folder that holds model folders')
-    demo.add_argument('--port', type=int, help='default: a free one from 7860')
+    demo = commands.add_parser('demo', help='open a chat page in the browser, without a webui')
+    demo.add_argument('--model-dir', required=True, metavar='DIR', help='the folder that holds your model folders')
+    demo.add_argument('--port', type=int, help='default: the first free one from 7860')
     demo.add_argument('--no-browser', action='store_true', help='do not open a browser window')
     demo.set_defaults(run=_demo)
 
-    bench.add_parser(commands)
+    add_bench(commands)
     return parser
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--checkpoint', help='the file to load, if the folder holds several')
     parser.add_argument(
         '--checkpoint-format',
         choices=('gptq', 'gptq_v2'),
-        help='how zero points are stored, less one or as they are (default: as the file shows)',
+        help='zero-point encoding: gptq stores zero-1, gptq_v2 stores zero (default: detect)',
     )
 
 
 def _positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
+    """An integer of at least 1, for argparse."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
     return number
 
 
-def _inspect(args) -> int:
-    """The facts on stdout, and 1 with a sentence where the folder will not load: what was read is shown even so, but a
-    script gets the sentence alone.
+def _inspect(args: argparse.Namespace) -> int:
+    """Prints the summary. A folder that cannot be loaded gives code 1 and a sentence on stderr after what could be read;
+    with --json the sentence alone, on stdout.
     """
     from .checkpoint.hub import resolve_folder
     from .checkpoint.validation import check_loadable
@@ -102,9 +102,9 @@ def _inspect(args) -> int:
 
     try:
         folder = resolve_folder(args.folder)
-        facts = read_summary(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
+        summary = read_summary(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
         if not args.json:
-            print(as_text(facts))
+            print(as_text(summary))
         check_loadable(folder)
     except GPTQError as e:
         if not args.json:
@@ -112,22 +112,22 @@ def _inspect(args) -> int:
         print(json.dumps({'error': str(e)}))
         return 1
     if args.json:
-        print(json.dumps(as_json(facts), indent=2))
+        print(json.dumps(as_json(summary), indent=2))
     return 0
 
 
-def _demo(args) -> int:
+def _demo(args: argparse.Namespace) -> int:
     try:
         from .demo.app import serve
     except ModuleNotFoundError as e:
         raise GPTQError(
-            f'The demo page lacks {e.name}; run `python install.py demo` in the folder of the project, which has all of it.'
+            f'The demo page needs {e.name}, which is not installed; run `python install.py demo` in the project folder.'
         ) from e
 
     return serve(args.model_dir, args.port, open_browser=not args.no_browser)
 
 
-def _chat(args) -> int:
+def _chat(args: argparse.Namespace) -> int:
     from .airoboros.conversation import conversation_prompt
     from .airoboros.plainformat import add_plainformat
     from .checkpoint.hub import resolve_folder
@@ -146,7 +146,7 @@ def _chat(args) -> int:
     )
     sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
-        print('A message may have many lines: an empty line sends it. Ctrl+C stops an answer, Ctrl+D ends.')
+        print('End a message with an empty line. Ctrl+C stops an answer, Ctrl+D quits.')
     history: list[tuple[str, str | None]] = []
     while (message := _read_message()) is not None:
         if args.plainformat:
@@ -160,7 +160,7 @@ def _chat(args) -> int:
 
 
 def _read_message() -> str | None:
-    """Lines up to an empty one; None at the end of input. Empty lines before the first are passed over."""
+    """Lines up to an empty one, without leading empty lines; None at the end of input."""
     lines: list[str] = []
     while True:
         if sys.stdin.isatty():
@@ -172,16 +172,16 @@ def _read_message() -> str | None:
             return '\n'.join(lines) or None
 
 
-def _print_stream(answers) -> str:
-    """Prints an answer as it grows; Ctrl+C ends the answer, not the program."""
-    shown = ''
+def _print_stream(texts: Generator[str, None, None]) -> str:
+    """Prints an answer as it grows and returns it; Ctrl+C ends the answer, not the program."""
+    printed = ''
     if sys.stdin.isatty():
         print('ASSISTANT: ', end='', flush=True)
     try:
-        for text in answers:
-            print(text[len(shown) :], end='', flush=True)
-            shown = text
+        for text in texts:
+            print(text[len(printed) :], end='', flush=True)
+            printed = text
     except KeyboardInterrupt:
-        answers.close()
+        texts.close()
     print(flush=True)
-    return shown
+    return printed

@@ -24,7 +24,7 @@ LOADER = 'modules.transformers_loader'  # since v3.0; imported together with PyT
 EXLLAMA = 'modules.exllamav2_hf', 'modules.exllamav2'  # v3 takes them for a config.json that says GPTQ
 # The extension's side of this: a module of it, and its functions.
 STARTUP = 'webui', 'startup_model'
-DEFER, REPLACE = 'put_off', 'stand_in'
+DEFER, REPLACE = 'defer_load', 'replace_module'
 
 
 def watch() -> None:

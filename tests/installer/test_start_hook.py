@@ -35,7 +35,7 @@ def start(tmp_path):
     put(package / 'webui' / '__init__.py', '')
     put(
         package / 'webui' / 'startup_model.py',
-        'def put_off(module): module.load_model = lambda name: "deferred"\ndef stand_in(module): return False\n',
+        'def defer_load(module): module.load_model = lambda name: "deferred"\ndef replace_module(module): return False\n',
     )
     shutil.copy(HOOK / 'airoboros_gptq_early.py', root)
     for name in ('METADATA', 'entry_points.txt'):

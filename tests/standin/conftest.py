@@ -36,7 +36,8 @@ def webui(tmp_path, monkeypatch):
         return Path(shutil.copytree(TINY, models / name))
 
     script = _load_script()
-    ours = {name: script._import(f'webui.{name}') for name in ('patches', 'loader', 'chat_tab')}
+    ours = {name: script._import(f'webui.{name}') for name in ('patches', 'chat_tab', 'model_tab')}
+    ours['loader'] = script._import('webui.loader').gptq_loader
     more = {'folder': tmp_path, 'models_folder': models, 'originals': originals, 'add_model': add_model}
     yield SimpleNamespace(**found, **ours, **more, script=script)
     _forget()

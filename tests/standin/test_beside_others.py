@@ -113,14 +113,14 @@ def test_the_log_names_our_loader(webui, monkeypatch):
 
 def test_a_pick_reads_a_folder_once_and_a_change_in_it_again(webui, monkeypatch):
     webui.patches.apply()
-    read, read_summary = [], webui.loader.read_summary
-    monkeypatch.setattr(webui.loader, 'read_summary', lambda *a, **k: read.append(a) or read_summary(*a, **k))
+    session = webui.script._import('session')
+    read, read_summary = [], session.read_summary
+    monkeypatch.setattr(session, 'read_summary', lambda *a, **k: read.append(a) or read_summary(*a, **k))
     webui.models_settings.get_model_metadata(MODEL)
-    tab = webui.script._import('webui.model_tab')
-    tab._picked(MODEL)
+    webui.model_tab._on_pick(MODEL)
     webui.models_settings.get_model_metadata(MODEL)
-    tab._show_facts(MODEL, '', 'auto')
+    webui.model_tab._facts(MODEL, '', 'auto')
     assert len(read) == 1
     config = webui.models_folder / MODEL / 'quantize_config.json'
     config.write_text(config.read_text().replace('"bits": 4', '"bits": 8'))
-    assert 'says bits is 8' in tab._show_facts(MODEL, '', 'auto')
+    assert 'says bits is 8' in webui.model_tab._facts(MODEL, '', 'auto')

@@ -1,6 +1,7 @@
 """What our patches do to the chat, on a stand-in of the webui's modules."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,9 +89,8 @@ def test_the_box_reaches_the_handlers_and_no_other_page(loaded):
     assert loaded.ui.list_interface_input_elements().count(BOX) == 1
     loaded.ui.gather_interface_values(0.7, [], True)
     assert loaded.shared.persistent_interface_state[BOX] is True
-    values = loaded.ui.apply_interface_values({}, use_persistent=True)
-    assert values[:2] == [0.7, []]
-    assert values[2] is None or isinstance(values[2], dict)  # nothing, or a gradio update that changes nothing
+    assert loaded.ui.apply_interface_values({}, use_persistent=True) == [0.7, [], None]
+    assert BOX not in loaded.shared.persistent_interface_state
 
 
 def test_our_components_stand_in_the_page(loaded):
@@ -108,9 +108,9 @@ def test_our_components_stand_in_the_page(loaded):
     for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts', 'gptq_always_plainformat', BOX):
         assert components[key].visible is False
     assert components['gptq_checkpoint'].parent is components['loader'].parent
-    below = components['gptq_below_message']
-    assert below.visible is False and below.parent is components['textbox'].parent
-    assert [components[BOX], components['gptq_glance']] == below.children
+    footer = components['gptq_message_footer']
+    assert footer.visible is False and footer.parent is components['textbox'].parent
+    assert [components[BOX], components['gptq_status_line']] == footer.children
 
 
 def test_a_page_without_the_loaders_menu_still_starts(loaded, caplog):
@@ -120,39 +120,39 @@ def test_a_page_without_the_loaders_menu_still_starts(loaded, caplog):
     with gr.Blocks():
         original()
         del loaded.shared.gradio['loader']
-        loaded.patches.create_or_stand_in(lambda: loaded.shared.gradio['loader'], ('gptq_checkpoint',))
+        loaded.patches.create_or_hide(lambda: loaded.shared.gradio['loader'], ('gptq_checkpoint',))
     assert 'gptq_checkpoint' in loaded.shared.gradio
-    assert 'could not be made' in caplog.text
+    assert 'could not be created' in caplog.text
 
 
 def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
-    tab = loaded.script._import('webui.model_tab')
     loaded.add_model('some-other-GPTQ')
     loaded.shared.model_name = 'some-other-GPTQ'
-    loaded.loader.params = loaded.script.params
+    loaded.loader.settings = loaded.script.params
     assert not loaded.chat_tab.offers_plainformat()
     for value in (True, False):
-        box, *_ = tab._set_always(value)
+        box, *_ = loaded.model_tab._set_always(value)
         assert box['visible'] is value
         # What the webui writes into settings.yaml: the script's params, and what it had read from there before.
         assert loaded.script.params['always_offer_plainformat'] is value
         assert loaded.shared.settings['airoboros_gptq-always_offer_plainformat'] is value
 
 
-def test_the_line_below_the_message_says_what_is_loaded(loaded, monkeypatch):
-    meter = loaded.script._import('generation.throughput')
-    monkeypatch.setattr(meter, 'memory_taken', lambda model: '1.20 GB of RAM')
-    monkeypatch.setattr(loaded.loader, '_running', 'torch-int4 on <cpu>')
-    monkeypatch.setattr(loaded.loader, '_meter', type('Metered', (), {'pace': None}))
-    spans = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
-    shown = ' '.join(f'<span>{span}</span>' for span in spans)
-    assert loaded.chat_tab.show_glance() == f'<div class="gptq-glance">{shown}</div>'
-    loaded.loader._meter.pace = meter.Pace(30, 4.0)
-    assert '<span>7.5 tokens/s</span>' in loaded.chat_tab.show_glance()
-    loaded.shared.args.multi_user = True  # the last answer may be another's
-    assert 'tokens/s' not in loaded.chat_tab.show_glance()
+def test_the_status_line(loaded, monkeypatch):
+    session = SimpleNamespace(running='torch-int4 on <cpu>', throughput='', memory_used='1.20 GB of RAM')
+    monkeypatch.setattr(loaded.loader, 'session', session)
+    parts = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
+
+    def line(*parts):
+        return f'<div class="gptq-status-line">{" ".join(f"<span>{part}</span>" for part in parts)}</div>'
+
+    assert loaded.chat_tab.status_line() == line(*parts)
+    session.throughput = '7.5 tokens/s'
+    assert loaded.chat_tab.status_line() == line(*parts[:2], '7.5 tokens/s', parts[2])
+    loaded.shared.args.multi_user = True  # the last answer may have been another user's
+    assert loaded.chat_tab.status_line() == line(*parts)
     loaded.shared.args.loader = 'Transformers'
-    assert '<span>' not in loaded.chat_tab.show_glance()
+    assert loaded.chat_tab.status_line() == line()
 
 
 def edit(webui, kept, role, text):

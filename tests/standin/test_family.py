@@ -116,8 +116,8 @@ def test_a_setting_offers_the_box_with_every_model_of_ours(load):
 
 def offered(webui):
     """Whether the page shows box and helper when it is opened, and when the status line changes."""
-    tab = webui.script._import('webui.model_tab')
-    opened, changed = tab._page_opened()[2:6], tab._status_changed(webui.shared.model_name, '', None, None)[1:5]
+    tab = webui.model_tab
+    opened, changed = tab._on_page_load()[2:6], tab._on_status(webui.shared.model_name, '', None, None)[1:5]
     assert opened == changed
     *boxes, helper = (update['visible'] for update in opened)
     assert len(boxes) == 3 and len(set(boxes)) == 1  # of the chat, the notebook and the default tab
@@ -151,7 +151,7 @@ def test_the_helper_fills_the_message_box_in_its_own_way(load, rich):
             box = (gr.MultimodalTextbox if rich else gr.Textbox)(label='Message')
             webui.shared.gradio.update(textbox=box, mode=gr.Radio(['instruct']))
         webui.chat_tab.create_helper()
-    (put,) = [f.fn for f in page.fns.values() if f.fn.__name__ == 'put']
+    (put,) = [f.fn for f in page.fns.values() if f.fn.__name__ == 'put_prompt']
     prompt = 'BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nA.\nENDINPUT\nBEGININSTRUCTION\nQ\nENDINSTRUCTION'
     assert put('Q', 'A.', '', *[''] * 8) == ({'text': prompt, 'files': []} if rich else prompt, '')
     told = put('Q', 'A.', 'yesterday', *[''] * 8)

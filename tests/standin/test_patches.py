@@ -11,6 +11,10 @@ from .conftest import MODEL, SCRIPT, STANDIN, seams
 OURS = 'airoboros-GPTQ'
 
 
+class Model:
+    """Stands in for a loaded model."""
+
+
 def test_apply_adds_the_loader(webui):
     webui.patches.apply()
     assert OURS in webui.loaders.loaders_and_params
@@ -151,30 +155,65 @@ def test_a_format_is_saved_and_comes_back(webui):
     assert saved == {'gptq_format': 'gptq_v2'}
     assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'gptq_v2'
     # And it is what the panel shows at the next pick.
-    _, facts, _ = webui.script._import('webui.model_tab')._picked(MODEL)
+    _, facts, _ = webui.model_tab._on_pick(MODEL)
     assert '<td>gptq_v2</td><td>named by the user</td>' in facts
 
 
-@pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
-def test_a_format_reaches_the_loader(webui, monkeypatch, chosen, handed_on):
+@pytest.fixture
+def given(webui, monkeypatch):
+    """What the last load was given; it is not done, and returns a Model."""
     webui.patches.apply()
     core, given = webui.script._import('model.load'), {}
     monkeypatch.setattr(webui.script._import('generation.throughput'), 'Meter', lambda model: None)
-
-    def load(folder, **settings):
-        given.update(settings)
-        return 'a model', object()
-
-    monkeypatch.setattr(core, 'load', load)
     monkeypatch.setattr(core, 'describe_running', lambda model: 'it runs')
+    monkeypatch.setattr(core, 'load', lambda folder, **options: given.update(options) or (Model(), object()))
+    return given
+
+
+@pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
+def test_a_format_reaches_the_loader(webui, given, chosen, handed_on):
     webui.shared.args.gptq_format = chosen
-    assert webui.ui_model_menu.load_model(MODEL, OURS)[0] == 'a model', webui.loader.last_error
+    webui.shared.model, _ = webui.ui_model_menu.load_model(MODEL, OURS)
+    assert isinstance(webui.shared.model, Model), webui.loader.load_error
     assert given['checkpoint_format'] == handed_on
     # What is shown as running is the file as it was read.
-    webui.shared.model = 'a model'
-    tab = webui.script._import('webui.model_tab')
-    assert 'it runs' in tab._show_facts(MODEL, '', chosen)
-    assert 'it runs' not in tab._show_facts(MODEL, '', 'auto' if handed_on else 'gptq_v2')
+    assert 'it runs' in webui.model_tab._facts(MODEL, '', chosen)
+    assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if handed_on else 'gptq_v2')
+
+
+def test_a_kernel_reaches_the_loader(webui, given):
+    webui.shared.args.gptq_kernel = 'reference'
+    webui.ui_model_menu.load_model(MODEL, OURS)
+    assert given['kernel'] == 'reference'
+
+
+def test_a_removed_kernel_in_saved_settings_is_auto_with_a_line_in_the_log(webui, caplog):
+    webui.patches.apply()
+    for name in (MODEL, 'another-GPTQ'):
+        webui.shared.user_config = {f'{name}$': {'gptq_kernel': 'auto-gptq'}}
+        if name != MODEL:
+            webui.add_model(name)
+        for _ in range(2):  # as a pick does
+            assert webui.models_settings.get_model_metadata(name)['gptq_kernel'] == 'auto'
+    lines = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    said = 'airoboros_gptq: the kernel auto-gptq, set for {}, was removed; auto is used instead.'
+    assert lines == [said.format(MODEL), said.format('another-GPTQ')]
+
+
+def test_a_removed_kernel_in_an_api_call_is_auto_with_a_line_in_the_log(webui, given, caplog):
+    webui.shared.args.gptq_kernel = 'auto-gptq'
+    webui.models.load_model(MODEL, OURS)
+    assert given['kernel'] == 'auto'
+    assert [r.getMessage() for r in caplog.records if r.levelname == 'WARNING'] == [
+        f'airoboros_gptq: the kernel auto-gptq, set for {MODEL}, was removed; auto is used instead.'
+    ]
+
+
+def test_a_kernel_that_there_never_was_is_one_sentence(webui):
+    webui.patches.apply()
+    webui.shared.args.gptq_kernel = 'no-such-kernel'
+    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, OURS, autoload=True)
+    assert last.startswith('There is no kernel no-such-kernel; choose one of auto, ')
 
 
 def test_a_format_that_there_is_not_is_one_sentence(webui):

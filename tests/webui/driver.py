@@ -279,9 +279,9 @@ class Page:
         expect(self.box).to_be_checked(checked=on)
 
     @property
-    def glance(self) -> Locator:
+    def status_line(self) -> Locator:
         """The line below the message box: what is loaded, how it runs, tokens per second, memory."""
-        return self.page.locator('#gptq_glance')
+        return self.page.locator('#gptq_status_line')
 
     def mode(self, name: str) -> None:
         """instruct, chat-instruct or chat; with a character, where there is to be one."""

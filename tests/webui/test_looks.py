@@ -56,7 +56,7 @@ def test_model_is_picked_and_asked(opened, looks, corpus, request):
     page.plainformat(True)
     answer = page.chat(SNAKE)
     assert page.code(answer) == corpus.SNAKE['python']
-    for ours in (page.box, page.glance):
+    for ours in (page.box, page.status_line):
         expect(ours).to_be_in_viewport(ratio=1)
         assert_inside(page, ours)
     assert_readable(page)
@@ -71,9 +71,9 @@ def assert_inside(page, locator):
 
 def assert_readable(page):
     """The line's colour stands off what it is written on."""
-    colours = page.glance.evaluate("""e => {
+    colours = page.status_line.evaluate("""e => {
         const rgb = s => s.match(/[\\d.]+/g).map(Number);
-        const line = e.querySelector('.gptq-glance'), style = getComputedStyle(line);
+        const line = e.querySelector('.gptq-status-line'), style = getComputedStyle(line);
         let at = line, ground = [0, 0, 0, 0];
         for (; at && (ground[3] ?? 1) === 0; at = at.parentElement) ground = rgb(getComputedStyle(at).backgroundColor);
         return [rgb(style.color), ground, Number(style.opacity)];

@@ -42,7 +42,7 @@ def test_box_answers_and_speed_of_one_are_nobody_elses(people, corpus):
     for page in (anna, ben):
         page.tab('Chat')
         expect(page.box).to_be_visible()
-        expect(page.glance).to_contain_text(MODEL)
+        expect(page.status_line).to_contain_text(MODEL)
     anna.plainformat(True)
     assert anna.code(anna.chat(SNAKE)) == corpus.SNAKE['python']
     expect(ben.box).not_to_be_checked()
@@ -55,7 +55,7 @@ def test_box_answers_and_speed_of_one_are_nobody_elses(people, corpus):
     expect(clara.box).not_to_be_checked()
     expect(clara.answers).to_have_count(0)
     for page in (anna, ben, clara):
-        expect(page.glance).not_to_contain_text('tokens/s')
+        expect(page.status_line).not_to_contain_text('tokens/s')
     anna.shot('multi-user')
     clara.tab('Model')  # she picked nothing
     assert 'on cpu' in clara.facts()['running'][0]

@@ -1,4 +1,4 @@
-"""What a person wants to see at a glance, and our own setting, kept in the webui's way."""
+"""The status line, and our own setting, kept in the webui's way."""
 
 import re
 
@@ -15,19 +15,19 @@ def test_one_line_says_what_is_loaded_how_it_runs_how_fast_and_the_memory(page, 
     page.load(MODEL)
     page.tab('Chat')
     for said in (MODEL, re.compile('(native-cpu|torch-int4) on cpu, bfloat16'), re.compile(r'[\d.]+ [GM]B of RAM')):
-        expect(page.glance).to_contain_text(said)
-    expect(page.glance).not_to_contain_text('tokens/s')
+        expect(page.status_line).to_contain_text(said)
+    expect(page.status_line).not_to_contain_text('tokens/s')
     page.new_chat()
     page.chat('What is 3 plus 4?')
-    expect(page.glance).to_contain_text(SPEED)
-    page.shot('glance')
+    expect(page.status_line).to_contain_text(SPEED)
+    page.shot('status-line')
     # Another page of the same person has it at once.
-    expect(open_page().glance).to_contain_text(SPEED)
+    expect(open_page().status_line).to_contain_text(SPEED)
     page.tab('Model')
     page.press('Unload')
     page.idle()
     page.tab('Chat')
-    expect(page.glance).to_be_hidden()
+    expect(page.status_line).to_be_hidden()
 
 
 def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
@@ -38,7 +38,7 @@ def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
     page.new_chat()
     page.ask('Hello')
     asked = page.page.evaluate('jobs.asked')
-    expect(page.glance).to_be_hidden()
+    expect(page.status_line).to_be_hidden()
     # Nothing to wait for: that nothing happens shows in time alone.
     page.page.evaluate('new Promise(done => setTimeout(done, 1000))')
     assert page.page.evaluate('jobs.asked') == asked
@@ -47,7 +47,7 @@ def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
     page.idle()
     page.load(MODEL)
     page.tab('Chat')
-    expect(page.glance).to_be_visible()
+    expect(page.status_line).to_be_visible()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_box_for_every_model_is_a_setting_that_the_webui_keeps(page, always,
     page.load()
     page.shot('setting')
     page.tab('Chat')
-    expect(page.glance).to_contain_text(OTHER)
+    expect(page.status_line).to_contain_text(OTHER)
     expect(page.box).to_be_hidden()
     for ticked in (True, False):
         page.tab('Model')

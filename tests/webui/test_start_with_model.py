@@ -18,7 +18,7 @@ EXTENSION = ('--extensions', 'airoboros_gptq')
 CLAIMED = 'airoboros-claimed-GPTQ'
 CUT = 'airoboros-cut-GPTQ'
 RENAMED = 'airoboros-renamed-GPTQ'  # to model.safetensors: Transformers finds it, and reads random weights
-PUT_OFF = 'is GPTQ: it is loaded as soon as the extensions are, with airoboros-GPTQ.'
+DEFERRED = 'is a GPTQ model: airoboros-GPTQ loads it as soon as the extensions are loaded.'
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +64,7 @@ def start_api(start, webui):
 )
 def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
     server = start_api('--model', MODEL, *EXTENSION, *flags)
-    assert server.log().count(PUT_OFF) == 1
+    assert server.log().count(DEFERRED) == 1
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
     # The template is Airoboros': with Alpaca's, the webui's fallback, it does not answer so.
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
@@ -104,7 +104,7 @@ def test_it_is_not_ours_to_load(start_api, webui, flags):
     """Where the extension is not enabled, or another loader is asked for, the webui does what it does without us."""
     flags = (*flags, *EXTENSION) if flags else ('--model', RENAMED)
     server = start_api(*flags, '--nowebui')
-    assert PUT_OFF not in server.log()
+    assert DEFERRED not in server.log()
     assert server.loaded() == (RENAMED, 'Transformers')
 
 

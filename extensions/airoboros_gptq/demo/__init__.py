@@ -1,1 +1,1 @@
-"""A chat page of our own, for people who have no webui. Knows gradio, the panel and the core; not the webui."""
+"""A chat page without a webui: pick a model, load it, chat."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from ..airoboros.conversation import SAMPLING
@@ -21,7 +21,9 @@ class Sampling:
     seed: int | None = None
 
 
-def stream(model, tokenizer, prompt: str, sampling: Sampling, stop: threading.Event | None = None) -> Iterator[str]:
+def stream(
+    model, tokenizer, prompt: str, sampling: Sampling, stop: threading.Event | None = None
+) -> Generator[str, None, None]:
     """Yields the answer so far, growing, until the end token, `max_new_tokens` or `stop`.
 
     Closing the iterator early stops the model too. An exception of the model is raised here.

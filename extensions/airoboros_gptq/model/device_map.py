@@ -53,6 +53,13 @@ def split(
     return {name: torch.device('cuda', d) if isinstance(d, int) else torch.device(d) for name, d in found.items()}
 
 
+def free_gpu_memory() -> dict[int, int]:
+    """Free bytes on each visible GPU, by its index; empty without CUDA."""
+    if not torch.cuda.is_available():
+        return {}
+    return {i: torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())}
+
+
 def _less_scales(size: int | str, specs: Mapping[str, LinearSpec]) -> int:
     """A limit, less what scales and zeros take of it: accelerate counts only the weights' own bits."""
     from accelerate.utils import convert_file_size_to_int

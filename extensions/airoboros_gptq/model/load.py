@@ -33,7 +33,7 @@ def load(
     *,
     checkpoint: str | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     kernel: str = 'auto',
     quantize_config: QuantizeConfig | None = None,
     checkpoint_format: str | None = None,
@@ -47,7 +47,7 @@ def load(
     """Loads a GPTQ folder (or a Hugging Face repository's name): (model, tokenizer).
 
     The model is an ordinary transformers model in eval mode, whose generate() goes on from the cache of an earlier turn
-    (turns.py). `device` defaults to CUDA where there is one, `dtype` to
+    (turns.py). `device` defaults to CUDA where there is one, `dtype`, which may be a name as 'bfloat16', to
     what the kernel is fastest in. `checkpoint_format` ('gptq' or 'gptq_v2') overrides what config and tensors say of the
     stored zeros. `max_memory` spreads the model over several GPUs and the CPU, {0: '10GiB', 1: '7GiB', 'cpu': '20GiB'}, in place
     of `device`. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
@@ -58,6 +58,7 @@ def load(
     chosen = choose_checkpoint(folder, config, checkpoint)
     chosen.read_ahead()
     place = _device(device)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     log.info('%s: %s (%s)', folder.name, chosen.name, chosen.reason)
     quantization = infer_quantization(chosen, config, checkpoint_format)
 

@@ -1,1 +1,1 @@
-"""Gradio components that the webui and our own page share. Knows gradio and the core, not the webui."""
+"""Gradio components and HTML that the webui and the demo page share. Imports nothing of the webui."""

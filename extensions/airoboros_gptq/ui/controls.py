@@ -1,6 +1,8 @@
-"""The components themselves: which checkpoint, kernel and format, the facts, and the PLAINFORMAT box."""
+"""The components: menus of checkpoint, kernel and format, the facts, the PLAINFORMAT boxes and the status line."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 
@@ -8,63 +10,62 @@ from ..checkpoint.quantize_config import FORMATS
 from ..kernels.rules import KERNEL_NAMES
 
 
-def checkpoint_dropdown(**kwargs) -> gr.Dropdown:
-    """Which file of the folder to load. Custom values are let through: a stale name gets our sentence at Load,
-    where gradio's own check would stop every event that reads the page's state.
+def checkpoint_dropdown(**kwargs: Any) -> gr.Dropdown:
+    """Which file of the folder to load. Custom values are allowed: Load reports an outdated name in one sentence, where
+    gradio's check would fail every event that reads the page's values.
     """
     return gr.Dropdown(
         label='checkpoint',
         choices=[],
         value='',
         allow_custom_value=True,
-        info='Which file to load. Chosen by the config; change it where the folder holds several.',
+        info='The file to load. Preselected from quantize_config.json; change it if the folder has several.',
         **kwargs,
     )
 
 
-def kernel_dropdown(**kwargs) -> gr.Dropdown:
+def kernel_dropdown(**kwargs: Any) -> gr.Dropdown:
     """Which kernel multiplies by the quantised weights."""
     return gr.Dropdown(
         label='kernel',
         choices=list(KERNEL_NAMES),
         value='auto',
-        info='auto takes the fastest that fits the file and the device; reference is slow and exact.',
+        info='auto: the fastest that supports this model and device. reference: slow and exact.',
         **kwargs,
     )
 
 
-def format_dropdown(**kwargs) -> gr.Dropdown:
-    """How the file stores its zero points. Custom values are let through, as with the checkpoint."""
+def format_dropdown(**kwargs: Any) -> gr.Dropdown:
+    """The zero-point encoding of the file. Custom values are allowed, as for the checkpoint."""
     return gr.Dropdown(
         label='format',
         choices=['auto', *FORMATS],
         value='auto',
         allow_custom_value=True,
-        info='How zero points are stored. Where a model writes gibberish and no config names its format, try the other.',
+        info='Zero-point encoding: gptq stores zero-1, gptq_v2 stores zero. Try the other if the model writes gibberish.',
         **kwargs,
     )
 
 
-def facts_box(**kwargs) -> gr.HTML:
-    """Where what was read of the folder is shown."""
+def facts_box(**kwargs: Any) -> gr.HTML:
+    """The place of html.facts_html."""
     return gr.HTML(value='', **kwargs)
 
 
-def always_plainformat_box(**kwargs) -> gr.Checkbox:
-    """Ticked: the PLAINFORMAT box is there for every model of ours, not for an Airoboros alone."""
+def always_plainformat_box(**kwargs: Any) -> gr.Checkbox:
+    """The setting that shows the PLAINFORMAT box for every model loaded with airoboros-GPTQ."""
     return gr.Checkbox(
         label='PLAINFORMAT box for every model',
-        info='Shows the PLAINFORMAT box for models that are no Airoboros, too. The Session tab keeps this with '
-        '"Save extensions settings".',
+        info='Also for models that are not Airoboros. "Save extensions settings" in the Session tab keeps this setting.',
         **kwargs,
     )
 
 
-def glance(**kwargs) -> gr.HTML:
-    """One quiet line: what is loaded, how it runs, and how fast the last answer came."""
+def status_line(**kwargs: Any) -> gr.HTML:
+    """The place of html.status_line_html."""
     return gr.HTML(value='', **kwargs)
 
 
-def plainformat_box(elem_id: str = 'plainformat', **kwargs) -> gr.Checkbox:
+def plainformat_box(elem_id: str = 'plainformat', **kwargs: Any) -> gr.Checkbox:
     """Ticked: the instruction ends with PLAINFORMAT and the model answers with bare code."""
     return gr.Checkbox(label='PLAINFORMAT', value=False, elem_id=elem_id, container=False, **kwargs)

@@ -1,17 +1,19 @@
-"""Puts components into a block of the webui's page that is already closed, and sees that the page opens all the same."""
+"""Adds components to a block of the webui's page that is already closed, and keeps the page working if that fails."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from modules.logging_colors import logger
 
-from ..names import MODEL_SETTINGS
+from ..names import EXTENSION, MODEL_SETTINGS
 
 
 @contextmanager
-def inside(block):
-    """Like `with block:`, for a block that was closed before: gradio would take what is open now for its parent."""
+def reopen(block: Any) -> Iterator[None]:
+    """`with block:` for a block that was closed before: gradio would make the block that is open now its parent."""
     parent = block.parent
     try:
         with block:
@@ -21,11 +23,11 @@ def inside(block):
 
 
 @contextmanager
-def below(block):
-    """Components made here stand right below `block`, in the block that holds it."""
+def insert_after(block: Any) -> Iterator[None]:
+    """Components created inside stand right after `block`, in the block that holds it."""
     parent = block.parent
     count = len(parent.children)
-    with inside(parent):
+    with reopen(parent):
         yield
     added = parent.children[count:]
     del parent.children[count:]
@@ -33,33 +35,34 @@ def below(block):
     parent.children[at:at] = added
 
 
-def watch(js: str) -> None:
-    """Has a page call a function of JavaScript once, when it is open, to watch what is drawn by a MutationObserver. An event
-    of gradio's would not do: Markdown says `change` whenever it is drawn, the function that is called for it has the page
-    drawn anew, and so without end; the browser takes a whole core for it.
+def on_page_load(js: str) -> None:
+    """Calls a JavaScript function once when a page is open, to start a MutationObserver.
+
+    Gradio's events do not do for that: Markdown fires `change` each time it is rendered, and a handler of it renders the page
+    again, an endless loop that takes a whole core of the browser.
     """
     from modules import shared
 
     shared.gradio['interface'].load(None, None, None, js=js)
 
 
-def create_or_stand_in(make, keys) -> None:
-    """Makes components. Should it fail, invisible ones stand in: the webui looks all of them up by name."""
+def create_or_hide(create: Callable[[], object], keys: tuple[str, ...]) -> None:
+    """Creates components. If that fails, hidden ones take their keys: the webui looks all of them up by key."""
     try:
-        make()
+        create()
     except Exception:
         import gradio as gr
         from modules import shared
 
-        logger.exception('airoboros_gptq: its part of the page could not be made.')
+        logger.exception(f'{EXTENSION}: its part of the page could not be created.')
         for key in keys:
             if key not in shared.gradio:
                 shared.gradio[key] = gr.State(MODEL_SETTINGS.get(key))
 
 
-def create_events(make, tab: str) -> None:
-    """Makes the events of a tab, named for the log. Should it fail, the webui starts without them."""
+def create_events(create: Callable[[], object], tab: str) -> None:
+    """Creates the events of a tab, named in the log. If that fails, the webui starts without them."""
     try:
-        make()
+        create()
     except Exception:
-        logger.exception(f'airoboros_gptq: the events of {tab} could not be made.')
+        logger.exception(f'{EXTENSION}: the events of {tab} could not be created.')

@@ -1,189 +1,178 @@
-"""Loads a model for the webui: reads its settings, calls the core, keeps what the panel and the status line show."""
+"""The loader airoboros-GPTQ: reads the webui's settings, loads through a ModelSession, and knows which model is loaded."""
 
 from __future__ import annotations
 
-import sys
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from modules import shared
 from modules.logging_colors import logger
 
-from ..airoboros.versions import Airoboros, recognise
-from ..checkpoint.hf_config import read_json
+from ..airoboros.versions import Airoboros
 from ..checkpoint.quantize_config import is_gptq_folder
 from ..checkpoint.weight_files import list_checkpoints
 from ..errors import GPTQError, first_line
-from ..names import CHECKPOINT, FORMAT, KERNEL, LOADER
-from ..preflight.folder_summary import FolderSummary, named_format, read_selected, read_summary
-from . import patches, versions
+from ..names import CHECKPOINT, EXTENSION, FORMAT, KERNEL, LOADER
+from ..preflight.folder_summary import FolderSummary
+from ..session import ModelSession, recognise_folder
+from . import token_stream, versions
 from .memory_limits import max_memory
 
-params: dict = {}  # script.py's, which the webui fills from settings.yaml
-last_error: str | None = None
-progress = None  # a gr.Progress while a Load button waits
-_running = ''
-_meter = None  # core.meter.Meter of the loaded model
-_loaded: tuple[Path, str, str] | None = None  # folder, checkpoint and format
+# Kernels of earlier versions of this extension, which saved settings and API clients may still name.
+_REMOVED_KERNELS = ('auto-gptq',)
 
 
-def model_folder(model_name) -> Path | None:
-    """The folder of a model by its name in the dropdown; None for 'None' and for a name without a folder."""
-    if model_name in (None, '', 'None'):
-        return None
-    for folder in (Path(model_name), Path(shared.args.model_dir) / model_name):
-        if folder.is_dir():
-            return folder
-    return None
+class GPTQLoader:
+    """The extension's state in a webui: its settings, the session, and what the last load said."""
 
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}  # the `params` of script.py, the dict itself: the webui reads and saves it
+        self.session = ModelSession(owns_model=False)  # the webui owns it, as shared.model
+        self.load_error: str | None = None  # why the last load failed, in one sentence
+        self._progress: Any = None  # the gr.Progress of the Load button while it waits
+        self._warned: set[tuple[str, str]] = set()  # (model, removed kernel): a pick asks several times
 
-def is_ours(model_name) -> bool:
-    """Whether a model is a GPTQ folder. Two small files are read; never raises."""
-    folder = model_folder(model_name)
-    return folder is not None and is_gptq_folder(folder)
+    # Which model
 
+    def folder(self, model_name: str | None) -> Path | None:
+        """The folder of a model by its name in the menu; None for 'None' and for a name without a folder."""
+        if model_name in (None, '', 'None'):
+            return None
+        folders = Path(model_name), Path(shared.args.model_dir) / model_name
+        return next((folder for folder in folders if folder.is_dir()), None)
 
-def is_loaded() -> bool:
-    """Whether the model that is loaded now was loaded by us."""
-    return shared.model is not None and shared.args.loader == LOADER
+    def is_gptq(self, model_name: str | None) -> bool:
+        """Whether a model is a GPTQ folder. Reads two small files; never raises."""
+        folder = self.folder(model_name)
+        return folder is not None and is_gptq_folder(folder)
 
+    def is_loaded(self) -> bool:
+        """Whether this loader loaded the model that is loaded now."""
+        return shared.model is not None and shared.args.loader == LOADER
 
-def answers_next() -> bool:
-    """Whether the next answer comes from a model of ours: from the one that is loaded, or from one that --idle-timeout put
-    away, which the webui loads again once the prompt is made.
-    """
-    if shared.model is not None or not getattr(shared.args, 'idle_timeout', 0):
-        return is_loaded()
-    return shared.args.loader == LOADER and is_ours(shared.model_name)
+    def is_active(self) -> bool:
+        """Whether a model of this loader gives the next answer: the loaded one, or one that --idle-timeout has unloaded,
+        which the webui loads again after it has made the prompt.
+        """
+        if shared.model is not None or not getattr(shared.args, 'idle_timeout', 0):
+            return self.is_loaded()
+        return shared.args.loader == LOADER and self.is_gptq(shared.model_name)
 
+    def airoboros(self) -> Airoboros | None:
+        """The Airoboros version that gives the next answer; None for another model or loader. Never raises."""
+        return self.airoboros_of(shared.model_name) if self.is_active() else None
 
-def running(of: FolderSummary) -> str:
-    """How this checkpoint runs, in a few words; empty where it is not the one that is loaded."""
-    return _running if is_loaded() and of.identity == _loaded else ''
+    def airoboros_of(self, model_name: str | None) -> Airoboros | None:
+        """The Airoboros version that a model's folder holds, whatever the state of its weights. Never raises."""
+        folder = self.folder(model_name)
+        return None if folder is None else recognise_folder(folder)
 
+    # What the panel and the status line show
 
-def glance() -> tuple[str, ...]:
-    """What is loaded, how it runs, how fast the last answer came, and what memory is taken; nothing without a model of
-    ours. With --multi-user the last answer may be another's, and how fast it was is nobody else's.
-    """
-    if not is_loaded() or _meter is None:
-        return ()
-    from ..generation.throughput import memory_taken
+    def summary(
+        self, model_name: str | None, checkpoint: str | None = None, checkpoint_format: str | None = None
+    ) -> FolderSummary:
+        """The summary of a model's folder for the device that loading takes. Raises GPTQError."""
+        folder = self._existing_folder(model_name)
+        return self.session.summary(folder, checkpoint, checkpoint_format, self._device())
 
-    pace = None if shared.args.multi_user else _meter.pace
-    return Path(shared.model_name).name, _running, str(pace or ''), memory_taken(shared.model)
-
-
-def airoboros() -> Airoboros | None:
-    """The Airoboros that answers next; None for another model, another loader, or none. Reads two small files; never raises."""
-    return family(shared.model_name) if answers_next() else None
-
-
-def family(model_name) -> Airoboros | None:
-    """The Airoboros that a folder holds, whatever became of its weights. Reads two small files; never raises."""
-    folder = model_folder(model_name)
-    if folder is None:
-        return None
-    try:
-        claimed = read_json(folder / 'config.json').get('_name_or_path', '')
-    except GPTQError:
-        claimed = ''
-    return recognise(folder, str(claimed))
-
-
-def facts(model_name, checkpoint: str | None = None, checkpoint_format: str | None = None) -> FolderSummary:
-    """What is read of a model's folder, on the device that loading takes. Raises GPTQError."""
-    folder = model_folder(model_name)
-    if folder is None:
-        raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
-    # Which device None is, is guessed until torch is there.
-    read = partial(_read, _state_of(folder), 'torch' in sys.modules)
-    device = 'cpu' if shared.args.cpu else None
-    return read_selected(folder, checkpoint, checkpoint_format, device, read).with_current_free_memory()
-
-
-def checkpoints(model_name) -> list[str]:
-    """The checkpoints of a model's folder, broken ones among them; none where that cannot be told."""
-    try:
-        return list_checkpoints(model_folder(model_name) or Path(model_name))
-    except GPTQError:
-        return []
-
-
-@lru_cache(maxsize=16)  # a pick asks four times, and the headers of a 7B take a while
-def _read(state, torch_is_there: bool, folder: Path, checkpoint, checkpoint_format, device) -> FolderSummary:
-    """read_summary(), once for each state of a folder."""
-    return read_summary(folder, checkpoint, checkpoint_format, device=device)
-
-
-def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time of change and size of each entry of a folder: alike as long as nobody has touched it."""
-    found = []
-    for path in sorted(folder.iterdir()):
+    def checkpoints(self, model_name: str) -> list[str]:
+        """The checkpoints of a model's folder, broken ones included; none where they cannot be listed."""
         try:
-            stat = path.stat()
-        except OSError:  # a link into nothing, as of a cache that was cleared; reading it will have its sentence
-            stat = path.lstat()
-        found.append((path.name, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+            return list_checkpoints(self.folder(model_name) or Path(model_name))
+        except GPTQError:
+            return []
+
+    def running_as(self, summary: FolderSummary) -> str:
+        """How the summary's checkpoint runs, as 'native-cpu on cpu, bfloat16'; '' where it is not the one loaded."""
+        return self.session.running_as(summary) if self.is_loaded() else ''
+
+    def status(self) -> tuple[str, ...]:
+        """Name, kernel and device, throughput and memory of the loaded model; empty with another loader, or without one.
+
+        With --multi-user the throughput is left out: the last answer may have been another user's.
+        """
+        session = self.session
+        if not self.is_loaded() or not session.running:
+            return ()
+        throughput = '' if shared.args.multi_user else session.throughput
+        return Path(shared.model_name).name, session.running, throughput, session.memory_used
+
+    # Loading
+
+    def kernel_or_auto(self, kernel: str | None, model_name: str) -> str:
+        """A kernel's name as it was saved, or as an API client gave it; 'auto' for none, and for one that was removed."""
+        if kernel not in _REMOVED_KERNELS:
+            return kernel or 'auto'
+        if (model_name, kernel) not in self._warned:
+            self._warned.add((model_name, kernel))
+            logger.warning(
+                f'{EXTENSION}: the kernel {kernel}, set for {model_name}, was removed; auto is used instead.'
+            )
+        return 'auto'
+
+    @contextmanager
+    def reporting_to(self, progress: Any) -> Iterator[None]:
+        """Shows the progress of a load on a gr.Progress, and clears the last error."""
+        self.load_error, self._progress = None, progress
+        try:
+            yield
+        finally:
+            self._progress = None
+
+    def load(self, model_name: str) -> tuple[Any, Any]:
+        """(model, tokenizer); (None, None) with `load_error` set, as the webui's own loaders signal failure."""
+        self.load_error = None
+        try:
+            return self._load(model_name)
+        except GPTQError as e:
+            self.load_error = str(e)
+            logger.error(self.load_error)
+        except Exception as e:
+            # Memory, drivers, a model class of transformers: the webui must go on, and the log gets the traceback.
+            self.load_error = f'{model_name} could not be loaded ({first_line(e)}); the log has the details.'
+            logger.exception(self.load_error)
+        return None, None
+
+    def _load(self, model_name: str) -> tuple[Any, Any]:
+        folder = self._existing_folder(model_name)
+        model, tokenizer = self.session.load(
+            folder,
+            getattr(shared.args, CHECKPOINT, ''),
+            getattr(shared.args, FORMAT, 'auto'),
+            kernel=self.kernel_or_auto(getattr(shared.args, KERNEL, None), model_name),
+            device=self._device(),
+            dtype='bfloat16' if shared.args.bf16 else None,
+            attn_implementation=versions.attn_implementation(),
+            use_fast=not shared.args.no_use_fast,
+            trust_remote_code=shared.args.trust_remote_code,
+            max_memory=max_memory(shared.args),
+            progress=self._report(folder.name),
+        )
+        from ..model.tokenizer import keep_leading_space
+
+        token_stream.send_ids_on_cpu()
+        logger.info(f'{LOADER}: {self.session.running}')
+        # The webui streams by decoding the newest tokens alone.
+        return model, keep_leading_space(tokenizer)
+
+    def _existing_folder(self, model_name: str | None) -> Path:
+        folder = self.folder(model_name)
+        if folder is None:
+            raise GPTQError(f'There is no model folder {model_name} in {shared.args.model_dir}.')
+        return folder
+
+    def _device(self) -> str | None:
+        return 'cpu' if shared.args.cpu else None
+
+    def _report(self, name: str) -> Callable[[int, int], None] | None:
+        """Progress for the Load button while it waits; None, a bar in the terminal, otherwise."""
+        progress = self._progress
+        if progress is None:
+            return None
+        return lambda done, total: progress(done / max(total, 1), desc=f'Loading {name}')
 
 
-def load(model_name):
-    """(model, tokenizer), or (None, None) with the sentence in `last_error`, in the way of the webui's own loaders."""
-    global last_error, _loaded
-    last_error, _loaded = None, None
-    try:
-        return _load(model_name)
-    except GPTQError as e:
-        last_error = str(e)
-        logger.error(last_error)
-    except Exception as e:
-        # Memory, drivers, a model class of transformers: the webui must go on, and the log gets the whole story.
-        last_error = f'{model_name} could not be loaded ({first_line(e)}); the log has the details.'
-        logger.exception(last_error)
-    return None, None
-
-
-def _load(model_name):
-    global _running, _loaded, _meter
-    asked = getattr(shared.args, FORMAT, 'auto')
-    chosen = facts(model_name, getattr(shared.args, CHECKPOINT, ''), asked)
-    chosen.checkpoint.read_ahead()  # the imports take seconds
-
-    import torch
-
-    from ..generation.throughput import Meter
-    from ..model.load import describe_running
-    from ..model.load import load as load_folder
-    from ..model.tokenizer import keep_leading_space
-
-    model, tokenizer = load_folder(
-        chosen.folder,
-        checkpoint=chosen.checkpoint.name,
-        checkpoint_format=named_format(asked),
-        kernel=getattr(shared.args, KERNEL, 'auto') or 'auto',
-        device='cpu' if shared.args.cpu else None,
-        dtype=torch.bfloat16 if shared.args.bf16 else None,
-        attn_implementation=versions.attn_implementation(),
-        use_fast=not shared.args.no_use_fast,
-        trust_remote_code=shared.args.trust_remote_code,
-        max_memory=max_memory(shared.args),
-        progress=_report(chosen.folder.name),
-    )
-    patches.let_streams_have_ids_of_the_cpu()
-    _running, _loaded, _meter = describe_running(model), chosen.identity, Meter(model)
-    logger.info(f'{LOADER}: {_running}')
-    # The webui streams by decoding the newest tokens alone.
-    return model, keep_leading_space(tokenizer)
-
-
-def _report(name: str):
-    """Progress for the Load button where one waits; None (a bar in the terminal) elsewhere."""
-    if progress is None:
-        return None
-    waiting = progress
-
-    def report(done: int, total: int) -> None:
-        waiting(done / max(total, 1), desc=f'Loading {name}')
-
-    return report
+gptq_loader = GPTQLoader()

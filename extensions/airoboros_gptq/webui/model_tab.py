@@ -1,6 +1,8 @@
-"""Our part of the Model tab: checkpoint, kernel, format and facts under the loader's menu, filled at the pick."""
+"""The Model tab: checkpoint, kernel and format under the menu of loaders, and a panel with what was read of the folder."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 from modules import models_settings, shared, ui
@@ -10,186 +12,195 @@ from ..airoboros.conversation import PRESET_NAME
 from ..errors import GPTQError
 from ..names import (
     ALWAYS_PLAINFORMAT,
-    BELOW_MESSAGE,
     CHECKPOINT,
     CONTEXT_HELPER,
     EXTENSION,
     FACTS,
     FORMAT,
-    GLANCE,
     KERNEL,
+    MESSAGE_FOOTER,
+    MODEL_STATUS,
     PLAINFORMAT,
     PLAINFORMAT_DEFAULT,
     PLAINFORMAT_NOTEBOOK,
-    PRESET_OF,
-    REFRESH,
-    STATUS,
-    UNREADABLE,
+    PRESET_MODEL,
+    REFRESH_FACTS,
+    STATUS_LINE,
+    UNREADABLE_MODEL,
 )
-from ..ui import controls
-from ..ui import html as view
+from ..ui import controls, html
 from . import chat_tab, notebook_tab, versions
-from . import loader as loading
-from .gradio_layout import below, inside, watch
+from .gradio_layout import insert_after, on_page_load, reopen
+from .loader import gptq_loader
 
+COMPONENTS = (*(CHECKPOINT, KERNEL, FORMAT, ALWAYS_PLAINFORMAT, FACTS, REFRESH_FACTS, PRESET_MODEL, UNREADABLE_MODEL),)
 _ALWAYS = 'always_offer_plainformat'  # in script.py's params
-_OFFERED = (PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, BELOW_MESSAGE, GLANCE)
+# Components that depend on the loaded model, in the order of _visibility().
+_MODEL_DEPENDENT = (
+    *(PLAINFORMAT, PLAINFORMAT_NOTEBOOK, PLAINFORMAT_DEFAULT, CONTEXT_HELPER, MESSAGE_FOOTER, STATUS_LINE),
+)
 
-# The page itself sees that the status line has changed, and presses a hidden button. Progress is drawn beside the line.
-_PRESS_IF_CHANGED = f"""() => {{
-    const line = document.getElementById('{STATUS}');
-    const read = () => (line.querySelector('.prose') ?? line).textContent;
-    let before = line && read();
-    const look = () => {{
+# When the webui's message about the model changes the page clicks a hidden button. Progress is rendered beside the message.
+_REFRESH_AFTER_STATUS = f"""() => {{
+    const status = document.getElementById('{MODEL_STATUS}');
+    const read = () => (status.querySelector('.prose') ?? status).textContent;
+    let before = status && read();
+    const refresh = () => {{
         if (before === read()) return;
         before = read();
-        document.getElementById('{REFRESH}')?.click();
+        document.getElementById('{REFRESH_FACTS}')?.click();
     }};
-    if (line) new MutationObserver(look).observe(line, {{childList: true, subtree: true, characterData: true}});
+    if (status) new MutationObserver(refresh).observe(status, {{childList: true, subtree: true, characterData: true}});
     return [];
 }}"""
 
 
 def create() -> None:
     """Adds the components to shared.gradio, below the webui's `loader` dropdown."""
-    with inside(shared.gradio['loader'].parent):
+    with reopen(shared.gradio['loader'].parent):
         shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
         shared.gradio[FORMAT] = controls.format_dropdown(visible=False)
         shared.gradio[ALWAYS_PLAINFORMAT] = controls.always_plainformat_box(
-            value=bool(loading.params.get(_ALWAYS)), visible=False, interactive=not shared.args.multi_user
+            value=bool(gptq_loader.settings.get(_ALWAYS)), visible=False, interactive=not shared.args.multi_user
         )
-    shared.gradio['model_status'].elem_id = STATUS  # it has none
-    with below(shared.gradio['loader'].parent):
+    shared.gradio['model_status'].elem_id = MODEL_STATUS  # the webui gives it none
+    with insert_after(shared.gradio['loader'].parent):
         shared.gradio[FACTS] = controls.facts_box(visible=False)
-        shared.gradio[REFRESH] = gr.Button(visible=False, elem_id=REFRESH)
-        shared.gradio[PRESET_OF] = gr.State(None)  # the model that it was set for; None until the page is open
-        shared.gradio[UNREADABLE] = gr.State(None)  # the model, if its folder could not be read when it was picked
+        shared.gradio[REFRESH_FACTS] = gr.Button(visible=False, elem_id=REFRESH_FACTS)
+        shared.gradio[PRESET_MODEL] = gr.State(
+            None
+        )  # the model that the preset was set for; None until the page is open
+        shared.gradio[UNREADABLE_MODEL] = gr.State(None)  # the picked model, if its folder could not be read
 
 
 def create_events() -> None:
-    """Fills them when a model is picked, a checkpoint or format is chosen, or the status line says that something changed."""
+    """Updates them when a model is picked, a checkpoint or format is chosen, or the message about the model changes."""
     notebook_tab.create_events()
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
-            _picked, gradio('model_menu'), gradio(CHECKPOINT, FACTS, UNREADABLE), show_progress=False
+            _on_pick, gradio('model_menu'), gradio(CHECKPOINT, FACTS, UNREADABLE_MODEL), show_progress=False
         )
         for key in (CHECKPOINT, FORMAT):
             shared.gradio[key].input(
-                _show_facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
+                _facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
             )
-        watch(_PRESS_IF_CHANGED)
-        shared.gradio[REFRESH].click(
-            _status_changed,
-            gradio('model_menu', CHECKPOINT, PRESET_OF, UNREADABLE, FORMAT),
-            gradio(FACTS, *_OFFERED, 'preset_menu', PRESET_OF, UNREADABLE, *_settings()),
+        on_page_load(_REFRESH_AFTER_STATUS)
+        shared.gradio[REFRESH_FACTS].click(
+            _on_status,
+            gradio('model_menu', CHECKPOINT, PRESET_MODEL, UNREADABLE_MODEL, FORMAT),
+            gradio(FACTS, *_MODEL_DEPENDENT, 'preset_menu', PRESET_MODEL, UNREADABLE_MODEL, *_pick_settings()),
             show_progress=False,
-            trigger_mode='always_last',  # or a line that comes while the one before is being answered is lost
+            trigger_mode='always_last',  # a click during the previous one must not be lost
         )
         shared.gradio[ALWAYS_PLAINFORMAT].input(
-            _set_always, gradio(ALWAYS_PLAINFORMAT), gradio(*_OFFERED), show_progress=False
+            _set_always, gradio(ALWAYS_PLAINFORMAT), gradio(*_MODEL_DEPENDENT), show_progress=False
         )
     shared.gradio['interface'].load(
-        _page_opened,
+        _on_page_load,
         None,
-        gradio(CHECKPOINT, FACTS, *_OFFERED, PRESET_OF),
+        gradio(CHECKPOINT, FACTS, *_MODEL_DEPENDENT, PRESET_MODEL),
         show_progress=False,
     )
 
 
-def _picked(model_name):
-    """The menu of checkpoints, the facts, and the model's name if its folder cannot be read."""
-    if not loading.is_ours(model_name):
+def _on_pick(model_name):
+    """Values of CHECKPOINT, FACTS and UNREADABLE_MODEL."""
+    if not gptq_loader.is_gptq(model_name):
         return gr.update(choices=[], value=''), '', model_name
     try:
-        default = loading.facts(model_name)
+        default = gptq_loader.summary(model_name)
     except GPTQError as e:
-        return _menu(loading.checkpoints(model_name), ''), view.error_html(str(e)), model_name
+        return _checkpoint_menu(gptq_loader.checkpoints(model_name), ''), html.error_html(str(e)), model_name
     saved = models_settings.get_model_metadata(model_name)
-    chosen = saved.get(CHECKPOINT) or default.checkpoint.name
-    return _menu(default.candidates, chosen), _show_facts(model_name, chosen, saved.get(FORMAT)), None
+    checkpoint = saved.get(CHECKPOINT) or default.checkpoint.name
+    menu = _checkpoint_menu(default.candidates, checkpoint)
+    return menu, _facts(model_name, checkpoint, saved.get(FORMAT)), None
 
 
-def _menu(choices: list[str], chosen: str):
+def _checkpoint_menu(choices: list[str], chosen: str) -> dict[str, Any]:
     return gr.update(choices=choices, value=chosen, interactive=len(choices) > 1)
 
 
-def _show_facts(model_name, checkpoint, checkpoint_format='auto'):
-    if not loading.is_ours(model_name):
+def _facts(model_name, checkpoint, checkpoint_format='auto') -> str:
+    """The panel's HTML; '' for a model that is not GPTQ."""
+    if not gptq_loader.is_gptq(model_name):
         return ''
     try:
-        facts = loading.facts(model_name, checkpoint, checkpoint_format)
+        summary = gptq_loader.summary(model_name, checkpoint, checkpoint_format)
     except GPTQError as e:
-        return view.error_html(str(e))
-    return view.facts_html(facts, loading.running(facts))
+        return html.error_html(str(e))
+    return html.facts_html(summary, gptq_loader.running_as(summary))
 
 
-def _status_changed(model_name, checkpoint, preset_of, unreadable, checkpoint_format='auto'):
-    facts, settings = None, [gr.update() for _ in _settings()]
+def _on_status(model_name, checkpoint, preset_model, unreadable, checkpoint_format='auto'):
+    """Values after a load, an unload or a download, in the order of the event's outputs."""
+    facts, settings = None, [gr.update() for _ in _pick_settings()]
     if unreadable == model_name:
-        menu, facts, unreadable = _picked(model_name)
-        if unreadable is None:  # it was downloaded since: all that a pick would set now
-            settings, preset_of = _settings_of(model_name, menu), ''
+        menu, facts, unreadable = _on_pick(model_name)
+        if unreadable is None:  # it has been downloaded since: set everything that a pick would set now
+            settings, preset_model = _settings_of(model_name, menu), ''
     if facts is None or unreadable:
-        facts = _show_facts(model_name, checkpoint, checkpoint_format)
-    preset = gr.update(), preset_of
-    if preset_of not in (None, model_name):
-        preset = _preset_for(model_name), model_name
-    return facts, *_offered(), *preset, unreadable, *settings
+        facts = _facts(model_name, checkpoint, checkpoint_format)
+    preset = gr.update(), preset_model
+    if preset_model not in (None, model_name):
+        preset = _preset_update(model_name), model_name
+    return facts, *_visibility(), *preset, unreadable, *settings
 
 
-def _settings() -> list[str]:
-    """What a pick may set: the settings that the webui keeps with a model, its template and its context length."""
-    return [key for key in ui.list_interface_input_elements() if key not in (*_OFFERED, 'preset_menu')]
+def _pick_settings() -> list[str]:
+    """The keys of what a pick may set: settings that the webui saves with a model, its template and its context length."""
+    return [key for key in ui.list_interface_input_elements() if key not in (*_MODEL_DEPENDENT, 'preset_menu')]
 
 
-def _settings_of(model_name, menu) -> list:
-    """As the webui's own handler of the pick fills them."""
-    found = {key: gr.update(value=value) for key, value in models_settings.get_model_metadata(model_name).items()}
-    found[CHECKPOINT] = menu
-    return [found.get(key, gr.update()) for key in _settings()]
+def _settings_of(model_name, menu) -> list[Any]:
+    """Values of _pick_settings(), as the webui's own handler of a pick sets them."""
+    updates = {key: gr.update(value=value) for key, value in models_settings.get_model_metadata(model_name).items()}
+    updates[CHECKPOINT] = menu
+    return [updates.get(key, gr.update()) for key in _pick_settings()]
 
 
-def _preset_for(model_name):
-    """Once for each pick, and after the webui's own handlers of the pick: a preset that is set while they are at work
-    makes the webui gather the page half changed, and an Airoboros gets the context length of the model before.
+def _preset_update(model_name):
+    """The Airoboros preset, set once for each pick and after the webui's own handlers of it: a preset that is set while they
+    run makes the webui gather a half-changed page, and the Airoboros gets the previous model's context length.
     """
-    airoboros = loading.is_ours(model_name) and loading.family(model_name)
+    airoboros = gptq_loader.is_gptq(model_name) and gptq_loader.airoboros_of(model_name)
     return gr.update(value=PRESET_NAME) if airoboros and _has_preset() else gr.update()
 
 
-def _page_opened():
+def _on_page_load():
+    """Values for a page that opens while a model is loaded, in the order of the event's outputs."""
     name = shared.model_name
-    if not (loading.is_ours(name) and loading.answers_next()):
-        return gr.update(), '', *_offered(), ''
-    chosen = getattr(shared.args, CHECKPOINT, '')
+    if not (gptq_loader.is_gptq(name) and gptq_loader.is_active()):
+        return gr.update(), '', *_visibility(), ''
+    checkpoint = getattr(shared.args, CHECKPOINT, '')
     try:
-        choices = loading.facts(name, chosen).candidates
+        choices = gptq_loader.summary(name, checkpoint).candidates
     except GPTQError:
         choices = []
-    facts = _show_facts(name, chosen, getattr(shared.args, FORMAT, 'auto'))
-    return gr.update(choices=choices), facts, *_offered(), name
+    facts = _facts(name, checkpoint, getattr(shared.args, FORMAT, 'auto'))
+    return gr.update(choices=choices), facts, *_visibility(), name
 
 
-def _offered():
-    """The PLAINFORMAT boxes, the helper for answers from sources and the line below the message, for what is loaded."""
+def _visibility() -> tuple[Any, ...]:
+    """Values of _MODEL_DEPENDENT for the model that is loaded."""
     box = gr.update(visible=chat_tab.offers_plainformat())
     return (
         box,
         box,
         box,
-        gr.update(visible=loading.airoboros() is not None),
-        gr.update(visible=loading.is_loaded()),
-        chat_tab.show_glance(),
+        gr.update(visible=gptq_loader.airoboros() is not None),
+        gr.update(visible=gptq_loader.is_loaded()),
+        chat_tab.status_line(),
     )
 
 
 def _set_always(value: bool):
-    """Into `params`, which "Save extensions settings" writes into settings.yaml; and over what was read from there,
-    which it would otherwise write again where the box is back at its default.
+    """Stores the setting for "Save extensions settings": in `params`, which it writes to settings.yaml, and in what was read
+    from settings.yaml, which it would write again where the box is back at its default.
     """
-    loading.params[_ALWAYS] = shared.settings[f'{EXTENSION}-{_ALWAYS}'] = value
-    return _offered()
+    gptq_loader.settings[_ALWAYS] = shared.settings[f'{EXTENSION}-{_ALWAYS}'] = value
+    return _visibility()
 
 
 def _has_preset() -> bool:

@@ -1,7 +1,7 @@
-"""How a patch of the webui is put in and taken out; which patches there are, patches.py says.
+"""How a function of the webui is replaced and restored; which functions, patches.py lists.
 
-A patch replaces a function by one that calls it. Other extensions do the same, before us or after us: what they put
-stays where it is. Where theirs stands around ours, ours cannot be taken out, and is switched off instead.
+A patch replaces a function by a wrapper that calls it. Other extensions patch the same functions, before or after this one;
+their wrappers stay in place. A wrapper that another extension has wrapped cannot be removed, and is switched off instead.
 """
 
 from __future__ import annotations
@@ -9,89 +9,130 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FunctionType
+from typing import Any
 
 from modules.logging_colors import logger
 
-_MARK = '_airoboros_gptq'
+from ..names import EXTENSION
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]  # original -> replacement
+_MARK = '_airoboros_gptq'  # functools.wraps copies it to wrappers around one of this extension's
+_PATCHED_PACKAGES = ('__main__', 'modules', 'extensions', 'user_data', 'server')
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """Where a wrapper of ours was put, and what stood there before."""
+class _Patch:
+    """A function of the webui by module and name, its replacement, and the feature that is missing without it.
 
-    namespace: dict
-    key: str
-    original: object
-    wrapper: object
-
-
-_placed: dict[tuple[int, str], _Placed] = {}  # by the namespace's id and the name in it
-_on = False
-
-
-def switch_on() -> None:
-    """From now on our wrappers do what they are there for."""
-    global _on
-    _on = True
-
-
-def patch(module: str, name: str, make, feature: str) -> None:
-    """Puts make(original) where `module.name` stands, and wherever it was imported by value. Where a version of the
-    webui lacks it, one line in the log names the feature that is missing. To patch again changes nothing.
+    Module and name may be functions, for what differs between versions; `when` says whether this webui needs the patch.
     """
-    standing = getattr(sys.modules.get(module), name, None)
-    if standing is None:
-        logger.warning(f'airoboros_gptq: this webui has no {module}.{name}, so {feature} is missing.')
-        return
-    wrappers: dict[int, object] = {}
-    for namespace in _namespaces():
-        for key, value in list(namespace.items()):
-            if (value is standing or (key == name and _is_the_webuis(value, module, name))) and not _is_ours(value):
-                if not _is_the_webuis(value, module, name) and (id(namespace), key) in _placed:
-                    continue  # another extension's, around ours
+
+    module: str | Callable[[], str]
+    name: str | Callable[[], str]
+    wrap: Wrap
+    feature: str
+    when: Callable[[], bool] | None
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """A wrapper, the namespace and name under which it stands, and the function that it replaced there."""
+
+    namespace: dict[str, Any]
+    name: str
+    original: Callable[..., Any]
+    wrapper: Callable[..., Any]
+
+
+class Patcher:
+    """The patches and the wrappers that are installed. Once undone, wrappers that cannot be removed call the original."""
+
+    def __init__(self) -> None:
+        self._patches: list[_Patch] = []
+        self._installed: dict[tuple[int, str], _Installed] = {}  # by the namespace's id and the name in it
+        self._enabled = False
+
+    def replaces(
+        self,
+        module: str | Callable[[], str],
+        name: str | Callable[[], str],
+        feature: str,
+        when: Callable[[], bool] | None = None,
+    ) -> Callable[[Wrap], Wrap]:
+        """Decorates a function that takes the original and returns its replacement."""
+
+        def register(wrap: Wrap) -> Wrap:
+            self._patches.append(_Patch(module, name, wrap, feature, when))
+            return wrap
+
+        return register
+
+    def install(self) -> None:
+        """Installs every patch that this webui needs. Installing again changes nothing."""
+        self._enabled = True
+        for patch in self._patches:
+            if patch.when is None or patch.when():
+                module, name = (at() if callable(at) else at for at in (patch.module, patch.name))
+                self._install(module, name, patch.wrap, patch.feature)
+
+    def _install(self, module: str, name: str, wrap: Wrap, feature: str) -> None:
+        """Replaces `module.name` by wrap(it), also where another module has imported it by value. In a webui without that
+        function `feature` is missing, which one line in the log says.
+        """
+        current = getattr(sys.modules.get(module), name, None)
+        if current is None:
+            logger.warning(f'{EXTENSION}: this webui has no {module}.{name}, so {feature} is missing.')
+            return
+        wrappers: dict[int, Callable[..., Any]] = {}
+        for namespace in _namespaces():
+            for key, value in list(namespace.items()):
+                is_original = key == name and _is_original(value, module, name)
+                if not (value is current or is_original) or _is_wrapper(value):
+                    continue
+                if not _is_original(value, module, name) and (id(namespace), key) in self._installed:
+                    continue  # another extension's wrapper around this one's
                 if id(value) not in wrappers:
-                    wrappers[id(value)] = _switchable(make(value), value)
-                _placed[id(namespace), key] = _Placed(namespace, key, value, wrappers[id(value)])
+                    wrappers[id(value)] = self._switchable(wrap(value), value)
+                self._installed[id(namespace), key] = _Installed(namespace, key, value, wrappers[id(value)])
                 namespace[key] = wrappers[id(value)]
 
+    def undo(self) -> None:
+        """Restores the original functions, and switches off the wrappers that cannot be removed."""
+        self._enabled = False
+        for at, installed in list(self._installed.items()):
+            if installed.namespace.get(installed.name) is installed.wrapper:
+                installed.namespace[installed.name] = installed.original
+                del self._installed[at]
 
-def undo() -> None:
-    """Puts back what stood there, and switches off what cannot be taken out."""
-    global _on
-    _on = False
-    for place, placed in list(_placed.items()):
-        if placed.namespace.get(placed.key) is placed.wrapper:
-            placed.namespace[placed.key] = placed.original
-            del _placed[place]
+    def _switchable(self, replacement: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+        """Calls `replacement` while enabled, else `original`. Gradio sees the parameters of `replacement`."""
+        wrapper: Any
+        if inspect.isgeneratorfunction(replacement):
 
+            def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
+                yield from (replacement if self._enabled else original)(*args, **kwargs)
+        else:
 
-def _switchable(ours, original):
-    """`ours` while it is switched on, `original` else; gradio sees the parameters of ours."""
-    if inspect.isgeneratorfunction(ours):
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                return (replacement if self._enabled else original)(*args, **kwargs)
 
-        def wrapper(*args, **kwargs):
-            yield from (ours if _on else original)(*args, **kwargs)
-    else:
-
-        def wrapper(*args, **kwargs):
-            return (ours if _on else original)(*args, **kwargs)
-
-    functools.update_wrapper(wrapper, original)
-    del wrapper.__wrapped__
-    wrapper.__signature__ = inspect.signature(ours)
-    setattr(wrapper, _MARK, True)
-    return wrapper
+        functools.update_wrapper(wrapper, original)
+        del wrapper.__wrapped__
+        wrapper.__signature__ = inspect.signature(replacement)
+        setattr(wrapper, _MARK, True)
+        return wrapper
 
 
-def _is_ours(value) -> bool:
-    """Whether it is a wrapper of ours, or another's around ours: functools.wraps copies the mark."""
+def _is_wrapper(value: object) -> bool:
+    """Whether it is a wrapper of this extension, or another extension's around one."""
     return hasattr(value, _MARK)
 
 
-def _is_the_webuis(value, module: str, name: str) -> bool:
-    """Whether it is the webui's own function of that name, which nobody has replaced."""
+def _is_original(value: object, module: str, name: str) -> bool:
+    """Whether it is the webui's own function of that name."""
     return (
         isinstance(value, FunctionType)
         and value.__code__.co_name == name
@@ -100,9 +141,8 @@ def _is_the_webuis(value, module: str, name: str) -> bool:
     )
 
 
-def _namespaces():
-    """Of the webui's own modules and of extensions: where a function of the webui may stand by value."""
+def _namespaces() -> Iterator[dict[str, Any]]:
+    """Of the webui's modules and of extensions, which may have imported a function of the webui by value."""
     for name, module in list(sys.modules.items()):
-        ours = name == '__main__' or name.split('.')[0] in ('modules', 'extensions', 'user_data', 'server')
-        if ours or name.startswith('user_ext_'):
+        if name.split('.')[0] in _PATCHED_PACKAGES or name.startswith('user_ext_'):
             yield vars(module)
