@@ -102,7 +102,9 @@ def _inspect(args: argparse.Namespace) -> int:
 
     try:
         folder = resolve_folder(args.folder)
-        summary = read_summary(folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device)
+        summary = read_summary(
+            folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device
+        )
         if not args.json:
             print(as_text(summary))
         check_loadable(folder)
