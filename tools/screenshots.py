@@ -1,4 +1,4 @@
-"""Takes the README's screenshots from the real thing: a copy of a webui, and the demo page.
+"""Takes the screenshots in docs/images of a copy of a webui and of the demo page.
 
     python tools/screenshots.py WEBUI [PYTHON_OF_THE_WEBUI]
 

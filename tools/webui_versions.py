@@ -1,12 +1,12 @@
-"""Which versions of the webui pass tests/webui: fetches one, drives it, keeps the result; writes the README's table.
+"""Runs tests/webui against a version of the webui, and writes the table of versions in docs/webui.md.
 
     python tools/webui_versions.py run REF --python EXE [--from GIT] [--again] [-- arguments of pytest]
-    python tools/webui_versions.py table
+    python tools/webui_versions.py table [--check]
 
-`run` takes a tag, branch or commit of the webui from GIT (a folder or an address; its home if none is given) and runs
-the suite in a copy, with EXE as the webui's own Python. What passed is kept in tests/webui/versions.json, a row for
-each REF; the exit code is pytest's. `--again` runs what failed there the last time, after it was mended, and counts that
-into the row. Run it with the Python of .venv, or as `python install.py test --webui-ref REF`.
+`run` fetches a tag, branch or commit of the webui from GIT (a folder or an address; default: the webui's repository) and
+runs the tests in a copy, with EXE as the webui's Python. The counts are kept in tests/webui/versions.json, a row for each
+REF; the exit code is pytest's. `--again` runs the tests that failed there the last time and updates the row. Run it with
+the Python of .venv, or as `python install.py test --webui-ref REF`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import tempfile
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+import generated_section
+from generated_section import ROOT
+
+TOOL = 'webui_versions'
 KEPT = ROOT / 'tests' / 'webui' / 'versions.json'
-README = ROOT / 'README.md'
-BEGIN, END = '<!-- made by tools/webui_versions.py -->\n', '<!-- end -->\n'
+PAGE = ROOT / 'docs' / 'webui.md'
 HOME = 'https://github.com/oobabooga/textgen'
 # Word lists of an extension: megabytes that no test needs, and that some mirrors do not carry.
 NOT_FETCHED = 'extensions/superboogav2/nltk_data'
-_LACKS = 'this webui lacks '  # as conftest.py says it
+_LACKS = 'this webui lacks '  # how tests/webui/conftest.py begins the reason of a skip
+_PROMPT_CACHE_SINCE = 4, 54  # transformers; before, generate() is transformers' own
 _VERSIONS = """
 import importlib.metadata as m, json, platform
 print(json.dumps({'python': platform.python_version(), **{n: m.version(n) for n in ('gradio', 'transformers')}}))
@@ -49,8 +52,8 @@ def fetch(ref: str, source: str, target: Path) -> None:
 
 
 def counts(report: Path) -> dict:
-    """passed, skipped and failed of a JUnit report, which tests failed, and what the webui lacks. A test that passed and
-    left an error behind has failed.
+    """Counts of a JUnit report, the tests that failed, and the features that were not tested as the webui lacks them.
+    A test that passed and whose teardown failed has failed.
     """
     state: dict[tuple, str] = {}
     lacks = set()
@@ -69,7 +72,7 @@ def counts(report: Path) -> dict:
     red = sorted(f'{kind.replace(".", "/")}.py::{name}' for (kind, name), how in state.items() if how == 'failed')
     return {
         **{kind: found.count(kind) for kind in ('passed', 'skipped', 'failed')},
-        'lacks': sorted(lacks),
+        'not_tested': sorted(lacks),
         'red': red,
     }
 
@@ -80,8 +83,15 @@ def merged(before: dict, again: dict) -> dict:
     if missing > 0:
         raise ValueError(f'{missing} of the tests that failed before did not run again.')
     counted = {kind: before[kind] + again[kind] for kind in ('passed', 'skipped')}
-    lacks = sorted({*before['lacks'], *again['lacks']})
-    return {**before, **counted, 'failed': again['failed'], 'red': again['red'], 'lacks': lacks, 'date': again['date']}
+    lacks = sorted({*before['not_tested'], *again['not_tested']})
+    return {
+        **before,
+        **counted,
+        'failed': again['failed'],
+        'red': again['red'],
+        'not_tested': lacks,
+        'date': again['date'],
+    }
 
 
 def run(ref: str, python: str, source: str, rest: list[str], again: bool = False) -> int:
@@ -118,26 +128,28 @@ def newest_first(refs) -> list[str]:
 
 
 def table(rows: dict[str, dict]) -> str:
-    """The README's table, a line for each version of the webui."""
-    lines = [
-        '| webui | Python | gradio | transformers | suite | passed | skipped | failed | it lacks | date |',
-        '|---' * 10 + '|',
-    ]
+    """The page's table, a line for each version of the webui."""
+    keys = ['python', 'gradio', 'transformers', 'suite', 'passed', 'skipped', 'failed']
+    lines = [['webui', 'Python', *keys[1:], 'not tested', 'limits', 'date']]
     for ref in newest_first(rows):
         row = rows[ref]
-        cells = [
-            ref,
-            *(str(row[k]) for k in ('python', 'gradio', 'transformers', 'suite', 'passed', 'skipped', 'failed')),
-        ]
-        lines.append(f'| {" | ".join([*cells, "; ".join(row["lacks"]) or "-", row["date"]])} |')
-    return '\n'.join(lines)
+        not_tested = '; '.join(row['not_tested']) or '-'
+        lines.append([ref, *(str(row[key]) for key in keys), not_tested, limits(row), row['date']])
+    return generated_section.table(lines)
+
+
+def limits(row: dict) -> str:
+    """What the extension cannot do in a version of the webui."""
+    version = tuple(int(n) for n in re.findall(r'\d+', row['transformers'])[:2])
+    return '-' if version >= _PROMPT_CACHE_SINCE else 'no prompt caching (transformers < 4.54)'
 
 
 def main(argv: list[str]) -> int:
     cut = argv.index('--') if '--' in argv else len(argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
-    commands.add_parser('table')
+    writer = commands.add_parser('table')
+    writer.add_argument('--check', action='store_true', help='exit with 1 where the table is out of date')
     runner = commands.add_parser('run')
     runner.add_argument('ref', metavar='REF')
     runner.add_argument('--python', metavar='EXE', required=True, help="the webui's own Python")
@@ -146,15 +158,9 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv[:cut])
     if args.command == 'run':
         return run(args.ref, args.python, args.source, argv[cut + 1 :], args.again)
-    text = README.read_text('utf-8')
-    if BEGIN not in text:
-        sys.exit(
-            f'{README} has no line {BEGIN.strip()}: put it, and {END.strip()} after it, where the table is to stand.'
-        )
-    before, _, after = text.partition(BEGIN)
-    made = table(json.loads(KEPT.read_text('utf-8')))
-    README.write_text(f'{before}{BEGIN}\n{made}\n\n{END}{after.partition(END)[2]}', 'utf-8')
-    return 0
+    body = table(json.loads(KEPT.read_text('utf-8')))
+    current = generated_section.update(PAGE, TOOL, body, args.check)
+    return 1 if args.check and not current else 0
 
 
 if __name__ == '__main__':

@@ -102,7 +102,7 @@ def test_the_readme_is_made_from_any_reports(report, tmp_path):
     for name, one in (('a', gpu), ('b', found)):
         (tmp_path / f'{name}.json').write_text(json.dumps(one))
     text = readme.section(readme.read(tmp_path))
-    assert text.index(found['machine']['processor']) < text.index('**A GPU.**')  # CPUs first
+    assert text.index(found['machine']['processor']) < text.index('### A GPU')  # CPUs first
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
     (rival,) = [row for row in rows if row[1:2] == ['exllamav2 0.3.2']]
     assert len(rival) == 2 + 5 and all(cell.endswith('(x2.00)') for cell in rival[2:])

@@ -18,24 +18,37 @@ def test_a_report_is_counted_by_test_and_what_is_lacking_is_named(tmp_path):
     (tmp_path / 'report.xml').write_text(REPORT)
     found = webui_versions.counts(tmp_path / 'report.xml')
     red = ['tests/a.py::three', 'tests/a.py::two']
-    assert found == {'passed': 1, 'skipped': 2, 'failed': 2, 'lacks': ['a copy button'], 'red': red}
+    assert found == {'passed': 1, 'skipped': 2, 'failed': 2, 'not_tested': ['a copy button'], 'red': red}
 
 
 def test_what_failed_and_was_run_again_counts_as_it_ended():
-    before = {'passed': 5, 'skipped': 1, 'failed': 2, 'red': ['a', 'b'], 'lacks': [], 'suite': 'all', 'date': 'old'}
-    again = {'passed': 1, 'skipped': 0, 'failed': 1, 'red': ['b'], 'lacks': [], 'suite': 'all', 'date': 'new'}
+    before = {
+        'passed': 5,
+        'skipped': 1,
+        'failed': 2,
+        'red': ['a', 'b'],
+        'not_tested': [],
+        'suite': 'all',
+        'date': 'old',
+    }
+    again = {'passed': 1, 'skipped': 0, 'failed': 1, 'red': ['b'], 'not_tested': [], 'suite': 'all', 'date': 'new'}
     assert webui_versions.merged(before, again) == {**before, 'passed': 6, 'failed': 1, 'red': ['b'], 'date': 'new'}
     with pytest.raises(ValueError, match='1 of the tests that failed before did not run again'):
         webui_versions.merged(before, {**again, 'failed': 0, 'red': []})
 
 
 def test_the_table_has_the_newest_first():
-    row = dict.fromkeys(('python', 'gradio', 'transformers', 'suite', 'date'), '1') | {'lacks': [], 'passed': 3}
+    row = dict.fromkeys(('python', 'gradio', 'transformers', 'suite', 'date'), '1') | {'not_tested': [], 'passed': 3}
     row |= {'skipped': 0, 'failed': 0}
-    made = webui_versions.table({'v3.23': row, 'v4.9': row, 'dev': row, 'v4.10': row | {'lacks': ['a', 'b']}})
+    made = webui_versions.table({'v3.23': row, 'v4.9': row, 'dev': row, 'v4.10': row | {'not_tested': ['a', 'b']}})
     lines = made.splitlines()
     assert [line.split(' | ')[0] for line in lines[2:]] == ['| dev', '| v4.10', '| v4.9', '| v3.23']
     assert '| a; b |' in lines[3] and len({line.count('|') for line in lines}) == 1
+
+
+def test_old_transformers_have_no_prompt_cache():
+    assert webui_versions.limits({'transformers': '4.53.3'}) == 'no prompt caching (transformers < 4.54)'
+    assert {webui_versions.limits({'transformers': v}) for v in ('4.54.0', '4.57.6', '5.6.2')} == {'-'}
 
 
 def test_a_ref_is_fetched_from_a_git_folder_and_from_an_address(tmp_path):

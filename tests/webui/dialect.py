@@ -14,26 +14,26 @@ import pytest
 # What a webui may have -> (the file that shows it, what then stands in it).
 FEATURES = {
     # since v4.1: what the stand-in (tests/standin) was written after
-    "the stand-in's modules": ('modules/loaders.py', 'def list_model_elements'),
+    'the stub webui of the unit tests (written after v4.1)': ('modules/loaders.py', 'def list_model_elements'),
     # since v3.4
     'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
     'editing a message': ('modules/html_generator.py', 'footer-edit-button'),
-    'branching off a message': ('modules/html_generator.py', 'footer-branch-button'),
+    'branching a chat': ('modules/html_generator.py', 'footer-branch-button'),
     # since v3
-    'a button that copies a message': ('modules/html_generator.py', 'footer-copy-button'),
-    'Transformers for GPTQ without us': (
+    'the copy button of a message': ('modules/html_generator.py', 'footer-copy-button'),
+    'a GPTQ folder without the extension': (
         'modules/models_settings.py',
         'hf_quant_method',
     ),  # before, ExLlamaV2, or an end
-    'the context length at the pick': ('modules/ui_model_menu.py', 'Max sequence length'),
+    'the context length shown when a model is picked': ('modules/ui_model_menu.py', 'Max sequence length'),
     # since v4.2
-    'logprobs in chats': ('modules/api/completions.py', 'format_chat_logprobs'),
+    'logprobs in chat completions': ('modules/api/completions.py', 'format_chat_logprobs'),
     # since v3.8
-    'a menu of attention implementations': ('modules/loaders.py', "'attn_implementation'"),
+    'the attn-implementation menu': ('modules/loaders.py', "'attn_implementation'"),
     # since v4.0; before, the tab is written differently, and was not driven
-    'the Training tab of v4': ('modules/training.py', 'label="Text Dataset"'),
+    'LoRA training (v4 has another Training tab)': ('modules/training.py', 'label="Text Dataset"'),
     # since v2: before, one of its tensors went to CUDA, whatever the model ran on
-    'mirostat without a GPU': ('modules/sampler_hijack.py', 'prob_topk = torch.softmax(sorted_logits, dim=0)\n'),
+    'mirostat on the CPU': ('modules/sampler_hijack.py', 'prob_topk = torch.softmax(sorted_logits, dim=0)\n'),
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }

@@ -60,7 +60,7 @@ def test_bf16_means_what_it_means_for_transformers(api, options, running):
     api.post('/internal/model/load', model_name=MODEL, args={'bf16': False})
 
 
-@needs('a menu of attention implementations')
+@needs('the attn-implementation menu')
 def test_attn_implementation_reaches_the_model(api):
     before = len(api.log())
     api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'eager'})
@@ -124,7 +124,7 @@ def test_logprobs(api):
     assert tops and all(len(top) in (3, 4) and max(top.values()) > -0.1 for top in tops)
 
 
-@needs('logprobs in chats')
+@needs('logprobs in chat completions')
 def test_logprobs_of_a_chat(api):
     ask = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
     answer = api.post('/chat/completions', messages=ask, logprobs=True, top_logprobs=2, temperature=0, max_tokens=4)

@@ -76,7 +76,7 @@ def test_code_gets_the_webuis_copy_button(chat, corpus):
     chat.shot('copy-button')
 
 
-@needs('a button that copies a message')
+@needs('the copy button of a message')
 def test_copy_of_a_message_gives_plain_text(chat, corpus):
     chat.plainformat(True)
     chat.chat(SNAKE)

@@ -9,7 +9,7 @@ from .conftest import WEBUI
 from .dialect import needs
 from .server import ROOT
 
-pytestmark = needs("the stand-in's modules")
+pytestmark = needs('the stub webui of the unit tests (written after v4.1)')
 STANDIN = ROOT / 'tests' / 'standin' / 'modules'
 # Which module of the webui answers for what the stand-in has.
 FILES = sorted(f.name for f in STANDIN.glob('*.py') if f.name != '__init__.py')

@@ -88,7 +88,7 @@ def test_an_edited_question_is_asked_again_as_plainformat(chat, history, corpus)
     chat.shot('edited')
 
 
-@needs('branching off a message')
+@needs('branching a chat')
 def test_a_branch_and_the_chat_it_came_from(chat, history, corpus):
     chat.plainformat(True)
     chat.chat(SNAKE)

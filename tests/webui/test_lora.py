@@ -104,7 +104,7 @@ def test_a_model_with_loras_unloads_and_loads_without_them(page, server):
     assert not dialect.tracebacks(server.log())
 
 
-@needs('the Training tab of v4')
+@needs('LoRA training (v4 has another Training tab)')
 def test_the_training_tab_trains_one(page, server):
     """A few steps on one sentence; the tab says that it is done, and the LoRA can be put on."""
     page.tab('Training')

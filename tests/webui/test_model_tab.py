@@ -18,7 +18,7 @@ def test_pick_chooses_everything_by_itself(page):
     page.expect_set_by_the_pick()
 
 
-@needs('the context length at the pick')
+@needs('the context length shown when a model is picked')
 def test_pick_says_the_context_length(page):
     page.choose_model(MODEL)
     expect(page.status).to_contain_text('Max sequence length: 2048')

@@ -107,7 +107,7 @@ def test_ours_offers_what_transformers_offers_and_all_of_it_is_swept(said):
 
 
 def sampler(name):
-    marks = needs('mirostat without a GPU') if name.startswith('mirostat') else ()
+    marks = needs('mirostat on the CPU') if name.startswith('mirostat') else ()
     return pytest.param(name, marks=marks)
 
 

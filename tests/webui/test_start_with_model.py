@@ -96,7 +96,7 @@ def test_a_damaged_folder_costs_a_sentence_not_the_start(start_api):
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
 
-@needs('Transformers for GPTQ without us')
+@needs('a GPTQ folder without the extension')
 @pytest.mark.parametrize(
     'flags', [(), ('--model', RENAMED, '--loader', 'transformers')], ids=['not-enabled', 'not-chosen']
 )
@@ -126,7 +126,7 @@ def test_setting_of_ours_loads_a_model_at_the_start(start_api, webui):
     settings.write_text(before)
 
 
-@needs('Transformers for GPTQ without us')
+@needs('a GPTQ folder without the extension')
 def test_where_nothing_runs_before_the_webui_it_is_loaded_again(start_api, make_webui):
     """An old PyTorch, or an extension that was copied by hand: Transformers has read random weights by then."""
     by_hand = make_webui('by-hand')
@@ -139,7 +139,7 @@ def test_where_nothing_runs_before_the_webui_it_is_loaded_again(start_api, make_
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
 
-@needs('Transformers for GPTQ without us')
+@needs('a GPTQ folder without the extension')
 def test_an_extension_that_was_deleted_by_hand_stops_nothing(start_api, make_webui):
     without = make_webui('deleted')
     renamed(webui_server.data_folder(without) / 'models')

@@ -35,7 +35,7 @@ def place(report: dict) -> str:
         return machine['gpu']
     instructions = machine.get('kernel_instructions') or machine['instructions']
     threads = f'{machine["threads"]} threads' if machine['threads'] > 1 else '1 thread'
-    by = ', by processor time' if machine.get('clock') == 'processor' else ''
+    by = ', CPU time' if machine.get('clock') == 'processor' else ''
     return f'{machine["processor"]}, {instructions}, {threads}{by}'
 
 

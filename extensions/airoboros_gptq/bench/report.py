@@ -32,7 +32,7 @@ def as_text(report: dict) -> str:
     ours, *others = report['engines']
     where = machine.get('gpu') or f'{machine["processor"]}, {machine["threads"]} threads, {machine["instructions"]}'
     if machine.get('clock') == 'processor':
-        where += ', by processor time'
+        where += ', CPU time'
     versions = ', '.join(f'{k} {machine[k]}' for k in ('torch', 'transformers', 'triton') if k in machine)
     lines = [
         f'machine     {where}; reads {report["bandwidth"] / 1e9:.1f} GB/s',
