@@ -211,5 +211,5 @@ def test_python_examples_run(page, capsys):
     names = {'model_name_or_path': str(TINY), 'prompt_template': 'USER: What is 3 plus 4? ASSISTANT: '}
     for code in re.findall(r'(?ms)^```python\n(.*?)^```$', (ROOT / page).read_text('utf-8')):
         code = code.replace('models/TheBloke_airoboros-7B-gpt4-1.2-GPTQ', str(TINY))
-        exec(code.replace('max_new_tokens=512', 'max_new_tokens=8'), names)
+        exec(re.sub(r'max_new_tokens=\d+', 'max_new_tokens=8', code), names)
     assert type(names['model']).__name__ == 'LlamaForCausalLM'
