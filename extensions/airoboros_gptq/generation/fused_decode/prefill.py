@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention.bias import causal_lower_right
 
+from ...kernels.triton.permute import permute_columns
 from . import prefill_kernels as rows
 
 
@@ -33,7 +34,7 @@ def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
             enable_gqa=plan.heads != plan.kv_heads,
         )
         mixed = mixed[0].transpose(0, 1).reshape(count, -1)
-        layer.out.add_many(hidden, rows.in_order(mixed, layer.out.order))
+        layer.out.add_many(hidden, permute_columns(mixed, layer.out.order))
         normed = rows.norm(hidden, layer.second_norm, plan.epsilon, layer.gate_up.order)
         layer.down.add_many(hidden, rows.gate(layer.gate_up.many(normed)))
     return rows.norm(hidden, plan.last_norm, plan.epsilon, None)[None]

@@ -38,15 +38,6 @@ def _gate_kernel(x, y, size, WIDTH: tl.constexpr):
     tl.store(y + row + at, (gate / (1 + tl.exp(-gate)) * up).to(y.dtype.element_ty), mask=inside)
 
 
-@triton.jit
-def _order_kernel(x, order, y, size, WIDTH: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64) * size
-    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
-    inside = at < size
-    place = tl.load(order + at, mask=inside, other=0)
-    tl.store(y + row + at, tl.load(x + row + place, mask=inside, other=0), mask=inside)
-
-
 @triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
 def _rotate_kernel(
     qkv, cosine, sine, queries, keys, count, first,
@@ -88,15 +79,6 @@ def gate(x: torch.Tensor) -> torch.Tensor:
     y = torch.empty(len(x), x.shape[1] // 2, dtype=x.dtype, device=x.device)
     size = y.shape[1]
     _gate_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, WIDTH=_WIDTH)
-    return y
-
-
-def in_order(x: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
-    """The columns of x [n, K] in `order`."""
-    if order is None:
-        return x
-    y = torch.empty_like(x)
-    _order_kernel[(len(x), triton.cdiv(x.shape[1], _WIDTH))](x, order, y, x.shape[1], WIDTH=_WIDTH)
     return y
 
 

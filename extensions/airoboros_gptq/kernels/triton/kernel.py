@@ -68,15 +68,15 @@ class TritonKernel(Kernel):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        from ...generation.fused_decode.prefill_kernels import in_order
         from .gemv import input_kernel, rows_kernel
         from .gemv_words import ONE
+        from .permute import permute_columns
 
         x = x.contiguous()
         count, size = x.shape
         with on(x.device):
             if count > FEW:
-                return torch.nn.functional.linear(in_order(x, self.order), self.dequantise(x.dtype))
+                return torch.nn.functional.linear(permute_columns(x, self.order), self.dequantise(x.dtype))
             arranged = torch.empty(count, size, dtype=torch.float32, device=x.device)
             input_kernel[(count, -(-size // _WIDTH))](
                 x, x if self.order is None else self.order, arranged, size, self.input_size(),
