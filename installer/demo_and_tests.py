@@ -1,68 +1,79 @@
-"""The demo and the tests, run in the environment of our own."""
+"""Runs the demo and the tests in .venv."""
 
+from __future__ import annotations
+
+import argparse
 import os
 import shutil
+from pathlib import Path
 
-from . import NAME, Stop, commands
+from . import NAME, InstallError, commands
 from .check_environment import find_python
-from .own_environment import environment
+from .own_environment import make_environment
 from .webui_tree import Webui
 
+CHECKS = (['ruff', 'check'], ['ruff', 'format', '--check'])
 
-def run_demo(args, rest):
-    python = environment(['demo'])
+
+def run_demo(args: argparse.Namespace, rest: list[str]) -> int:
+    """Opens the chat page; its exit code."""
+    python = make_environment(['demo'])
     port = ['--port', str(args.port)] if args.port is not None else []
     model_dir = os.path.abspath(args.model_dir)
     return commands.call(python, '-m', NAME, 'demo', '--model-dir', model_dir, *port, *rest)
 
 
-def find_chromium():
-    named = os.environ.get('CHROMIUM')
-    if named and not shutil.which(named):
-        raise Stop(f'{named}, which CHROMIUM names, is no program: correct or unset that variable.')
-    names = [named] if named else ['chromium', 'chromium-browser', 'google-chrome', '/usr/bin/chromium']
-    return next((found for found in map(shutil.which, names) if found), None)
-
-
-def get_chromium(python):
-    """A browser for the panel's tests; None leaves the choice to playwright's own."""
-    if not find_chromium() and shutil.which('apt-get') and hasattr(os, 'geteuid') and os.geteuid() == 0:
-        commands.call('apt-get', 'update') or commands.call('apt-get', 'install', '-y', 'chromium')
-    if not find_chromium() and commands.call(python, '-m', 'playwright', 'install', 'chromium'):
-        print('No Chromium could be had: install one, or name it in CHROMIUM, to run the tests that need a browser.')
-    return find_chromium()
-
-
-def run_tests(args, rest):
+def run_tests(args: argparse.Namespace, rest: list[str]) -> int:
+    """Runs ruff and pytest, and stops at the first that fails; its exit code."""
     if args.webui_ref:
-        return test_release(args, rest)
-    more = {}
+        return _test_release(args, rest)
+    webui_environ = {}
     if args.webui:
         webui = Webui(args.webui)
         webui.check_usable()
-        more['AIROBOROS_WEBUI'] = str(webui.root)
-        named = args.python or find_python(webui)[0]
-        if named:
-            more['AIROBOROS_WEBUI_PYTHON'] = os.path.abspath(named)
-    python = environment(['demo', 'test'])
-    chromium = get_chromium(python)
-    env = commands.clean_environ(**more, **({'CHROMIUM': chromium} if chromium else {}))
-    for command in (['ruff', 'check'], ['ruff', 'format', '--check'], ['pytest', '-ra', *rest]):
-        code = commands.call(python, '-m', *command, env=env)
+        webui_environ['AIROBOROS_WEBUI'] = str(webui.root)
+        if python := args.python or find_python(webui)[0]:
+            webui_environ['AIROBOROS_WEBUI_PYTHON'] = os.path.abspath(python)
+    python, environ = _prepare()
+    for command in (*CHECKS, ['pytest', '-ra', *rest]):
+        code = commands.call(python, '-m', *command, env={**environ, **webui_environ})
         if code:
             return code
     return 0
 
 
-def test_release(args, rest):
-    """Fetches a release of the webui and drives it with the suite alone; tools/webui_versions.py keeps what passed."""
+def _test_release(args: argparse.Namespace, rest: list[str]) -> int:
+    """Fetches a release of the webui and runs the tests that drive it; tools/webui_versions.py notes what passed."""
     if not args.python:
-        raise Stop(
+        raise InstallError(
             "--webui-ref brings no environment: name the Python of one with that release's requirements by --python."
         )
-    python = environment(['demo', 'test'])
-    chromium = get_chromium(python)
+    python, environ = _prepare()
     source = ['--from', args.source] if args.source else []
     command = ['tools/webui_versions.py', 'run', args.webui_ref, '--python', os.path.abspath(args.python), *source]
-    env = commands.clean_environ(**({'CHROMIUM': chromium} if chromium else {}))
-    return commands.call(python, *command, '--', *rest, env=env)
+    return commands.call(python, *command, '--', *rest, env=environ)
+
+
+def _prepare() -> tuple[Path, dict[str, str]]:
+    """The Python of .venv, and the environment variables that it gets."""
+    python = make_environment(['demo', 'test'])
+    chromium = _get_chromium(python)
+    return python, commands.clean_environ(**({'CHROMIUM': chromium} if chromium else {}))
+
+
+def _get_chromium(python: Path) -> str | None:
+    """A Chromium for the tests that need a browser, installed where possible; None leaves playwright to find one."""
+    if not find_chromium() and shutil.which('apt-get') and hasattr(os, 'geteuid') and os.geteuid() == 0:
+        commands.call('apt-get', 'update') or commands.call('apt-get', 'install', '-y', 'chromium')
+    if not find_chromium() and commands.call(python, '-m', 'playwright', 'install', 'chromium'):
+        print('No Chromium was found or installed: install one, or name it in CHROMIUM, for the tests in a browser.')
+    return find_chromium()
+
+
+def find_chromium() -> str | None:
+    """The program that CHROMIUM names, or a Chromium on the PATH."""
+    named = os.environ.get('CHROMIUM')
+    if named and not shutil.which(named):
+        raise InstallError(f'{named}, which CHROMIUM names, is not a program: correct or unset that variable.')
+    names = [named] if named else ['chromium', 'chromium-browser', 'google-chrome', '/usr/bin/chromium']
+    return next((path for path in map(shutil.which, names) if path), None)

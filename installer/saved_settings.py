@@ -1,54 +1,168 @@
-"""What a webui has saved that names us: our entry put into its settings, and all of it taken out again."""
+"""The webui's saved settings: the extension enabled in settings.yaml, and everything that names it taken out again."""
 
+from __future__ import annotations
+
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
-from . import LOADER, NAME, Stop, files
-from .manifest import decode
-from .settings_yaml import add_ours, drop_ours, find_list
+from . import LOADER, NAME, InstallError, files
+from .check_environment import find_python
+from .manifest import SettingsRecord, decode, encode
+from .settings_yaml import add_entry, has_list, is_simple, mentions, remove_entry
+from .webui_tree import Webui
+
+COMPARE = Path(__file__).with_name('compare_yaml.py')
+NO_PARSER = 'no Python with PyYAML was found that could check the edit'
+# What the webui itself writes into config-user.yaml: a pattern of names, and indented settings of one line each.
+SIMPLE_MODELS = re.compile(r'(?:\S[^\r\n]*:|  [\w-]+:(?: [^\r\n]*)?|#[^\r\n]*|)\r?')
 
 
-def plan_settings(webui):
-    """(bytes now, bytes with us enabled)."""
+def plan_enable(webui: Webui, python: str | None = None) -> tuple[bytes | None, bytes | None]:
+    """The bytes of settings.yaml now (None: no file) and with the extension enabled; the same twice where it is.
+
+    Raises InstallError, which names the line to add by hand, where an edit would not be safe.
+    """
     now = webui.settings.read_bytes() if webui.settings.exists() else None
-    if now is None and webui.settings.with_suffix('.json').exists() and 'settings.json' in webui.source('server.py'):
-        raise Stop(
-            f'{webui.settings.with_suffix(".json")} is in use: start the webui with --extensions {NAME} instead.'
+    json_settings = webui.settings.with_suffix('.json')
+    if now is None and json_settings.exists() and 'settings.json' in webui.source('server.py'):
+        raise InstallError(f'{json_settings} is in use: start the webui with --extensions {NAME} instead.')
+    implied = webui.default_extensions()
+    after, reason = now, ''
+    try:
+        after = add_entry(now or b'', implied)
+    except ValueError as error:
+        reason = str(error)
+    answer = _compare(webui, python, now, after, 'enable', NAME, implied)
+    if answer and answer['enabled']:
+        return now, now
+    if answer:
+        reason = reason or answer['reason']
+    elif not is_simple(now or b''):
+        reason = reason or NO_PARSER
+    if reason:
+        line = f'default_extensions: [{", ".join([*implied, NAME])}]'
+        raise InstallError(
+            f'{webui.settings} was left alone, as {reason}: add {NAME} to its default_extensions by hand '
+            f'(where it has none, the line `{line}`).'
         )
+    return now, after
+
+
+def is_enabled(webui: Webui) -> bool:
+    """Whether settings.yaml lists the extension, as far as its text shows."""
     try:
-        return now, add_ours(now or b'', webui.default_extensions())
-    except ValueError as error:
-        raise Stop(f'{webui.settings} was left alone, as {error}: add {NAME} to its default_extensions.') from None
+        data = webui.settings.read_bytes()
+        return remove_entry(data, None) != data
+    except (OSError, ValueError):
+        return False
 
 
-def restore_settings(webui, record, presets):
-    """The very bytes from before us; where others have written since, all but our entry and presets that are gone."""
-    before, after = (decode(record[key]) for key in ('before', 'after')) if record else (None, None)
+def restore_settings(webui: Webui, record: SettingsRecord | None, presets: list[str], python: str | None) -> str:
+    """Gives settings.yaml the bytes it had before the install; '' or the sentence that says why it was left alone.
 
-    def change(data):
-        if record and data in (before, after):
-            return before
-        droppable = webui.default_extensions() if record and not find_list(before or b'')[1] else None
-        text = drop_ours(data, droppable).decode('utf-8')
-        # A preset that does not exist is an error in the log each time it is asked for.
-        for preset in presets:
-            text = re.sub(rf'(?m)^preset:[ \t]*(["\']?){re.escape(preset)}\1[ \t]*\r?(?:\n|\Z)', '', text)
-        return text.encode('utf-8') if text.strip() or not data.strip() else None
-
+    Where somebody has written to it since, only the extension is taken out, and a preset that is deleted: the webui
+    logs an error for it each time it asks for it.
+    """
+    if not webui.settings.exists():
+        return ''
+    data = webui.settings.read_bytes()
+    before, after = (decode(record['before']), decode(record['after'])) if record else (None, None)
+    if record and data in (before, after):
+        if data != before:
+            _rewrite(webui.settings, before)
+        return ''
+    implied = webui.default_extensions() if record and not has_list(before or b'') else None
+    new, reason = data, ''
     try:
-        files.edit(webui.settings, change)
+        new = remove_entry(data, implied)
     except ValueError as error:
-        return Stop(f'{webui.settings} was left alone, as {error}: take {NAME} out of its default_extensions.')
-    return None
+        reason = str(error) if mentions(data, NAME) else ''
+    new = _without_presets(new, presets)
+    if new == data and not reason:
+        return ''
+    answer = _compare(webui, python, data, new, 'disable', NAME, implied, presets)
+    if answer:
+        reason = answer['reason'] and (
+            reason or answer['reason']
+        )  # unchanged may be right, where it is not in the list
+    elif not is_simple(data):
+        reason = reason or NO_PARSER
+    if reason:
+        return f'{webui.settings} was left alone, as {reason}: take {NAME} out of its default_extensions by hand.'
+    if new != data:
+        _rewrite(webui.settings, new if new.strip() else None)
+    return ''
 
 
-def drop_dead_models(data, templates):
-    """A config-user.yaml without what fails once we are gone: our loader (a KeyError) and our templates (a warning)."""
+def forget_models(webui: Webui, templates: list[str], python: str | None) -> str:
+    """Takes the deleted loader (a KeyError at --model) and templates (a warning) out of the models' saved settings.
+
+    Returns '' or the sentence that says why the file was left alone.
+    """
+    path = webui.models_config
+    if not path.exists():
+        return ''
+    data = path.read_bytes()
+    new = _without_models(data, templates)
+    if new == data:
+        return ''
+    answer = _compare(webui, python, data, new, 'forget_models', LOADER, templates)
+    simple = all(SIMPLE_MODELS.fullmatch(line) for line in data.decode('utf-8', 'replace').split('\n'))
+    reason = answer['reason'] if answer else '' if simple else NO_PARSER
+    if reason:
+        return f'{path} was left alone, as {reason}: take the loader {LOADER} out of it by hand.'
+    _rewrite(path, new if new.strip() else None)
+    return ''
+
+
+def _without_presets(data: bytes, presets: list[str]) -> bytes:
+    text = data.decode('latin-1')  # whatever the encoding, the bytes stay
+    for preset in presets:
+        text = re.sub(rf'(?m)^preset:[ \t]*(["\']?){re.escape(preset)}\1[ \t]*\r?(?:\n|\Z)', '', text)
+    return text.encode('latin-1')
+
+
+def _without_models(data: bytes, templates: list[str]) -> bytes:
     named = [('loader', LOADER), *(('instruction_template', template) for template in templates)]
-    named = [rf'{key}:[ \t]*["\']?{re.escape(name)}(?=["\'\s]|\Z)' for key, name in named]
-    dead = rf'(?mi)^[ \t]+(?:{"|".join(named)})[^\n]*(?:\n|\Z)'
-    out = []
-    for section in re.split(r'(?m)^(?=\S)', data.decode('latin-1')):  # whatever the encoding, the bytes stay
+    lines = [rf'{key}:[ \t]*["\']?{re.escape(name)}(?=["\'\s]|\Z)' for key, name in named]
+    dead = rf'(?mi)^[ \t]+(?:{"|".join(lines)})[^\n]*(?:\n|\Z)'
+    sections = []
+    for section in re.split(r'(?m)^(?=\S)', data.decode('latin-1')):
         kept = re.sub(dead, '', section)
-        # A model left without any setting would be null, at which the webui stops.
-        out.append(kept if kept == section or re.search(r'(?m)^[ \t]+\S', kept) else '')
-    return ''.join(out).encode('latin-1') if ''.join(out).strip() or not data.strip() else None
+        # A section without any setting would be read as null, at which the webui stops.
+        sections.append(kept if kept == section or re.search(r'(?m)^[ \t]+\S', kept) else '')
+    return ''.join(sections).encode('latin-1')
+
+
+def _rewrite(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink()
+    else:
+        files.write(path, data)
+    print(f'{path}: {NAME} was taken out.')
+
+
+def _compare(
+    webui: Webui, python: str | None, before: bytes | None, after: bytes | None, change: str, *names: Any
+) -> dict[str, Any] | None:
+    """The answer of compare_yaml.py; None where no Python with PyYAML is found."""
+    question = {'before': encode(before), 'after': encode(after), 'change': change, 'names': names}
+    for candidate in (python or find_python(webui)[0], sys.executable):
+        try:
+            done = subprocess.run(
+                [str(candidate), '-I', '-B', str(COMPARE)],
+                input=json.dumps(question).encode(),
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            answer = json.loads(done.stdout)
+            if isinstance(answer, dict) and {'reason', 'enabled'} <= answer.keys():
+                return answer
+        except (OSError, ValueError, subprocess.SubprocessError):
+            continue
+    return None

@@ -1,77 +1,127 @@
-"""The list default_extensions in the text of a settings.yaml: everything around our entry stays as it was written."""
+"""Text edits of a settings.yaml: one entry of the list default_extensions, the rest byte for byte as it was.
+
+They cover the easy spellings: no such key, a key without a value, a block list, a flow list. They guess rather than
+parse: yaml_check compares what PyYAML reads before and after, and without PyYAML only text that is_simple is edited.
+"""
 
 import re
 
 from . import NAME
 
-ENTRY = r'(?:"[^"\\\n]+"|\'[^\'\n]+\'|\w(?:[\w .+/-]*[\w.+/-])?)'
-OURS = rf'(?<![\w.+/-])(["\']?){NAME}\1(?![\w.+/-])'
-END = r'[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)'
-SKIP = r'(?:[ \t]*(?:#[^\n]*)?\r?\n)*'
-LIST = re.compile(
-    r'(?m)^\ufeff?(?P<key>(["\']?)default_extensions\2[ \t]*:)(?:'
-    rf'(?:(?P<flow>[ \t]*\[\s*(?:{ENTRY}\s*(?:,\s*{ENTRY}\s*)*,?\s*)?\])|(?P<empty>[ \t]*(?:~|null)?)(?!\S)){END}'
-    rf'(?!{SKIP}[ \t-])'  # nothing more belongs to the value
-    rf'|{END}{SKIP}(?P<block>(?P<indent>[ ]*)-[ \t]+{ENTRY}{END}(?:{SKIP}(?P=indent)-[ \t]+{ENTRY}{END})*)'
-    rf'(?!{SKIP}[ \t-]))'
-)
-LINE = re.compile(r'\ufeff?(?:[ \t#]|$|-(?:[ \t]|$)|(?:"[^"]*"|\'[^\']*\'|\w[^\r]*?)[ \t]*:(?:[ \t]|$))[^\r]*$')
+KEY = re.compile(r'(?m)^\ufeff?(["\']?)default_extensions\1[ \t]*:')
+END = r'[ \t]*(?:#.*)?(?:\r?\n|\Z)'
+BLANK = r'(?:[ \t]*(?:#.*)?\r?\n)*'
+ITEM = r'- +\S.*(?:\n|\Z)'
+BLOCK = re.compile(rf'{END}{BLANK}(?P<items>(?P<indent> *){ITEM}(?:{BLANK}(?P=indent){ITEM})*)')
+FLOW = re.compile(r'[ \t]*\[(?P<items>[^\[\]{}]*)\]')
+NULL = re.compile(rf'(?P<null>[ \t]+(?:~|null))?(?={END})')
+# Lines that mean what they seem to: comments, a key with plain words behind it, entries of a list.
+SIMPLE = re.compile(r'(?:[ \t]*(?:#.*)?|[A-Za-z][\w-]*:(?: +[\w./+-]+)*[ \t]*|- [\w.-]+[ \t]*)\r?')
+NOT_PLAIN = 'its default_extensions is not a plain list of names'
 
 
-def find_list(data):
-    """The text and where its default_extensions are (None if it has none); ValueError says why it is not understood."""
-    text = data.decode('utf-8')
-    found = LIST.search(text)
-    others = text[: found.start()] + text[found.end() :] if found else text
-    others = re.sub(rf'\A\ufeff?({SKIP})---[ \t]*(\r?\n|\Z)', r'\1', others)
-    strange = next((line for line in re.split(r'\r?\n', others) if not LINE.match(line)), None)
-    if strange or re.match(rf'{SKIP}[ \t-]', others):
-        raise ValueError(f'the line {(strange or others)[:40]!r} is no setting')
-    if re.search(r'(?m)^\ufeff?["\']?default_extensions["\']?[ \t]*:', others):
-        raise ValueError('its default_extensions is not one plain list of names')
-    return text, found
+def is_simple(data: bytes) -> bool:
+    """Whether the text is so plain that an edit of it needs no check by a parser."""
+    return all(SIMPLE.fullmatch(line) for line in data.decode('utf-8', 'replace').split('\n'))
 
 
-def entries(found):
-    value = re.sub(r'#.*', '', found['flow'] or found['block'] or '')
-    return [entry.strip('"\'') for entry in re.findall(rf'(?<![\w.+/-]){ENTRY}', value)]
+def has_list(data: bytes) -> bool:
+    """Whether the file says anything about default_extensions."""
+    return bool(KEY.search(data.decode('utf-8', 'replace')))
 
 
-def add_ours(data, defaults):
-    text, found = find_list(data)
+def mentions(data: bytes, name: str) -> bool:
+    """Whether a name stands somewhere as a word of its own, as an entry of a list does."""
+    return bool(re.search(rf'(?<![\w.+/-]){re.escape(name)}(?![\w.+/-])', data.decode('utf-8', 'replace')))
+
+
+def add_entry(data: bytes, defaults: list[str]) -> bytes:
+    """settings.yaml with NAME as the last entry of default_extensions; a new list starts with `defaults`.
+
+    Raises ValueError, with the reason, where the list is not in an easy spelling.
+    """
+    text, key = _read(data)
+    if not key:
+        return _insert(text, len(text), ['default_extensions:', *(f'- {name}' for name in [*defaults, NAME])])
+    at = key.end()
+    if block := BLOCK.match(text, at):
+        lines = block['items'].splitlines()
+        dash = lines[0][: len(lines[0]) - len(lines[0].lstrip(' -'))]
+        return data if NAME in map(_block_name, lines) else _insert(text, block.end(), [dash + NAME])
+    if flow := FLOW.match(text, at):
+        if NAME in map(_name, flow['items'].split(',')):
+            return data
+        last = flow['items'].rstrip(' \t\r\n,')
+        at = flow.start('items') + len(last)
+        return (text[:at] + (f', {NAME}' if last else NAME) + text[at:]).encode()
+    if null := NULL.match(text, at):
+        return f'{text[:at]} [{NAME}]{text[null.end() :]}'.encode()
+    raise ValueError(NOT_PLAIN)
+
+
+def remove_entry(data: bytes, implied: list[str] | None) -> bytes:
+    """settings.yaml without NAME in default_extensions; without the key where only `implied` would be left in it.
+
+    Raises ValueError, with the reason, where the list is not in an easy spelling.
+    """
+    text, key = _read(data)
+    if not key:
+        return data
+    if block := BLOCK.match(text, key.end()):
+        lines = block['items'].splitlines(keepends=True)
+        names = [_block_name(line) for line in lines]
+        if NAME not in names:
+            return data
+        del lines[names.index(NAME)]
+        left = [name for name in names if name not in ('', NAME)]
+        head = text[: key.end()] + ('' if left else ' []') + text[key.end() : block.start('items')]
+        if left == implied:
+            return (text[: key.start()] + text[block.end() :]).encode()
+        return (head + ''.join(lines) + text[block.end() :]).encode()
+    if flow := FLOW.match(text, key.end()):
+        parts = flow['items'].split(',')
+        names = [_name(part) for part in parts]
+        if NAME not in names:
+            return data
+        at = names.index(NAME)
+        del parts[at], names[at]
+        if at == 0 and parts:
+            parts[0] = parts[0].lstrip(' ')
+        if [name for name in names if name] == implied:
+            end = re.compile(END).match(text, flow.end())
+            return (text[: key.start()] + text[end.end() if end else flow.end() :]).encode()
+        return (text[: flow.start('items')] + ','.join(parts) + text[flow.end('items') :]).encode()
+    if NULL.match(text, key.end()):
+        return data
+    raise ValueError(NOT_PLAIN)
+
+
+def _read(data: bytes) -> tuple[str, re.Match[str] | None]:
+    try:
+        text = data.decode('utf-8')
+    except UnicodeDecodeError:
+        raise ValueError('it is not UTF-8') from None
+    if re.search(r'\r(?!\n)', text):
+        raise ValueError('its lines end in bare carriage returns')
+    keys = list(KEY.finditer(text))
+    if len(keys) > 1:
+        raise ValueError('it has default_extensions twice')
+    return text, keys[0] if keys else None
+
+
+def _name(entry: str) -> str:
+    """The name in one entry of a list, without quotes and comment."""
+    return re.sub(r'(?:^|[ \t]+)#.*', '', entry).strip().strip('"\'')
+
+
+def _block_name(line: str) -> str:
+    """The name in one line of a block list; '' for a line without one."""
+    return _name(line.lstrip(' -'))
+
+
+def _insert(text: str, at: int, lines: list[str]) -> bytes:
+    """`lines` as lines of their own at `at`, which is the start of a line or the end of the text."""
     eol = '\r\n' if '\r\n' in text else '\n'
-    if found and NAME in entries(found):
-        return data
-    if not found or found['block']:
-        at = found.end('block') if found else len(text)
-        bullet = re.match(r' *-[ \t]+', found['block']).group() if found else '- '
-        new = eol.join(
-            ([] if found else ['default_extensions:', *(f'- {name}' for name in defaults)]) + [bullet + NAME]
-        )
-        new = eol + new if at and text[at - 1] != '\n' else new + eol
-    elif found['flow']:
-        last = list(re.finditer(ENTRY, found['flow']))[-1:]
-        at = found.start('flow') + (last[0].end() if last else found['flow'].index('[') + 1)
-        new = f', {NAME}' if last else NAME
-    else:
-        text = text[: found.start('empty')] + text[found.end('empty') :]
-        at, new = found.start('empty'), f' [{NAME}]'
-    return (text[:at] + new + text[at:]).encode('utf-8')
-
-
-def drop_ours(data, droppable):
-    """Takes our entry out, and the whole key where no more than droppable would be left of the list."""
-    text, found = find_list(data)
-    if not found or NAME not in entries(found):
-        return data
-    left = [entry for entry in entries(found) if entry != NAME]
-    if left == droppable:
-        text = text[: found.start('key')] + text[found.end() :]
-    elif found['flow']:
-        flow = re.sub(rf'{OURS}\s*,\s*|,?\s*{OURS}'.replace(r'\1', '["\']?'), '', found['flow'], count=1)
-        text = text[: found.start('flow')] + flow + text[found.end('flow') :]
-    else:
-        block = re.sub(rf'(?m)^ *-[ \t]+(["\']?){NAME}\1{END}', '', found['block'], count=1)
-        head = text[: found.end('key')] + ('' if left else ' []') + text[found.end('key') : found.start('block')]
-        text = head + block + text[found.end('block') :]
-    return text.encode('utf-8')
+    new = eol.join(lines)
+    new = eol + new if at and text[at - 1] != '\n' else new + eol
+    return (text[:at] + new + text[at:]).encode()

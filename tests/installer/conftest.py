@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from install_helpers import LAYOUTS, NAME, ROOT, Webui, put
 
-from installer import commands, copying, own_environment
+import installer
+from installer import check_environment, commands, install, own_environment, payload
 
 # What install.py itself is made of.
 PARTS = 'installer/*.py', 'installer/start_hook/*'
@@ -46,7 +47,7 @@ def v4(tmp_path):
 @pytest.fixture
 def from_source(source, monkeypatch):
     """The installer's modules in this process install from the small project and make their environment in it."""
-    for module in (copying, commands, own_environment):
+    for module in (installer, payload, install, check_environment, commands, own_environment):
         monkeypatch.setattr(module, 'ROOT', source)
     monkeypatch.setattr(own_environment, 'VENV', source / '.venv')
 
@@ -59,7 +60,7 @@ def main(from_source, monkeypatch):
     spec = importlib.util.spec_from_file_location('install_under_test', ROOT / 'install.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main
+    return lambda arguments: module.main(arguments, '')
 
 
 @pytest.fixture

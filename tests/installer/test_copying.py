@@ -1,12 +1,15 @@
 """The extension, its presets and its templates go into a webui and out again: compared byte for byte."""
 
+import os
 import shutil
+import signal
 
 import pytest
 import yaml
 from install_helpers import NAME, ROOT, Webui, mtimes, put, run, snapshot
 
-from installer import copying, files
+from installer import files, payload
+from installer.install import install
 from installer.webui_tree import Webui as WebuiTree
 
 
@@ -15,7 +18,7 @@ def test_everything_lands_where_this_webui_looks_and_leaves_no_trace(source, web
     run(source, 'webui', webui.root, '--enable')
     assert (webui.extension / 'script.py').read_text() == 'params = {}\n'
     assert not (webui.extension / '__pycache__').exists()
-    for name in copying.COPIED_FOLDERS:
+    for name in payload.COPIED_FOLDERS:
         for file in (ROOT / name).glob('*.yaml'):
             assert (webui.data / name / file.name).read_bytes() == file.read_bytes()
     for file in (ROOT / 'instruction-templates').glob('*.yaml'):
@@ -84,8 +87,8 @@ def test_what_is_of_no_use_in_a_webui_stays_out_and_an_upgrade_takes_it_out(
     source, from_source, v4, folder, monkeypatch
 ):
     with monkeypatch.context() as earlier:
-        earlier.setattr(copying, 'NOT_COPIED', ())
-        copying.install(WebuiTree(v4.root))
+        earlier.setattr(payload, 'NOT_COPIED', ())
+        install(WebuiTree(v4.root))
     assert (v4.extension / folder).is_dir()
     put(v4.extension / folder / '__pycache__' / 'x.pyc', b'\0')
     run(source, 'webui', v4.root)
@@ -102,25 +105,31 @@ def test_a_preset_that_was_there_before_us_is_never_touched(source, v4, same):
     assert snapshot(v4.root) == before
 
 
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+@pytest.mark.parametrize('after', [0, 1, 4])
 @pytest.mark.parametrize('upgrade', [False, True], ids=['first', 'upgrade'])
-def test_an_install_cut_short_can_be_uninstalled_or_finished(source, from_source, v4, upgrade, monkeypatch):
+def test_an_install_cut_short_can_be_uninstalled_or_finished(source, from_source, v4, upgrade, after, monkeypatch):
     before = snapshot(v4.root)
     if upgrade:
         run(source, 'webui', v4.root)
         put(source / 'extensions' / NAME / 'script.py', 'params = {1: 2}\n')
         put(source / 'presets' / 'Airoboros.yaml', 'temperature: 0.5\n')
-    real, written = files.write, []
+    real, written = files.stage_bytes, []
 
     def cut_short(path, data):
-        if len(written) == 2:
-            put(files.temp_of(path), data[:3])
-            raise KeyboardInterrupt
+        if len(written) == after:
+            put(files.temp_path(path), data[:3])
+            os.kill(os.getpid(), signal.SIGKILL)
         written.append(path)
         real(path, data)
 
-    monkeypatch.setattr(files, 'write', cut_short)
-    with pytest.raises(KeyboardInterrupt):
-        copying.install(WebuiTree(v4.root), enable=True)
+    monkeypatch.setattr(files, 'stage_bytes', cut_short)
+    child = os.fork()
+    if child == 0:
+        install(WebuiTree(v4.root), enable=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    monkeypatch.undo()
     cut = v4.root.parent / 'cut'
     shutil.copytree(v4.root, cut)
     run(source, 'uninstall', v4.root)

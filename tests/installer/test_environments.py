@@ -1,4 +1,4 @@
-"""The webui's environment, which is looked at, and our own, which the demo and the tests are run in."""
+"""The webui's environment, which is checked, and .venv, in which the demo and the tests run."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import os
 import pytest
 from install_helpers import NAME, put, run
 
-from installer import Stop, commands, demo_and_tests, own_environment
-from installer.own_environment import TORCH, environment
+from installer import InstallError, commands, demo_and_tests, own_environment
+from installer.check_environment import requirements
+from installer.own_environment import TORCH, make_environment
 
 
 def fake_python(path, answer):
@@ -17,7 +18,7 @@ def fake_python(path, answer):
 
 
 GOOD = {'python': '3.13.1', 'torch': '2.10.0+cu128', 'transformers': '5.6.1', 'accelerate': '1.13.0'}
-GOOD |= {'safetensors': '0.7.0', 'gradio': '4.37.2+custom.21'}
+GOOD |= {'safetensors': '0.7.0', 'gradio': '4.37.2+custom.21', 'tqdm': '4.67.1'}
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='the fakes are shell scripts')
@@ -25,8 +26,8 @@ GOOD |= {'safetensors': '0.7.0', 'gradio': '4.37.2+custom.21'}
     ('answer', 'says'),
     [
         (GOOD, 'has all that is needed: python 3.13.1, torch 2.10.0+cu128'),
-        ({**GOOD, 'torch': '2.2.1'}, 'lacks torch>=2.3 (it has'),
-        ({k: v for k, v in GOOD.items() if k not in ('gradio', 'accelerate')}, 'lacks accelerate, gradio'),
+        ({**GOOD, 'torch': '2.2.1'}, f'lacks torch>={requirements()["torch"]} (it has'),
+        ({k: v for k, v in GOOD.items() if k not in ('gradio', 'accelerate')}, 'lacks accelerate>=1.0, gradio'),
         ({**GOOD, 'python': '3.9.18', 'transformers': '4.5.1'}, 'lacks python>=3.10, transformers>=4.46'),
         ('hello', 'Environment not checked'),
         ('[]', 'Environment not checked'),
@@ -49,6 +50,10 @@ def test_no_python_is_said_and_the_active_environment_is_a_last_resort(source, v
         assert 'the active environment' in said and 'all that is needed' in said
 
 
+def test_what_is_needed_stands_in_pyproject_alone():
+    assert requirements()['torch'] and requirements()['transformers'] and 'sentencepiece' not in requirements()
+
+
 def installed(calls):
     """What pip was asked for since the last look."""
     wanted = [c.split('pip install ')[1] for c in calls.commands if 'pip install ' in c]
@@ -58,48 +63,48 @@ def installed(calls):
 
 @pytest.mark.skipif(os.name == 'nt', reason='the fakes are shell scripts')
 def test_the_environment_is_made_once_and_again_when_it_must_be(calls, source):
-    environment(['demo'])
+    make_environment(['demo'])
     assert installed(calls) == [TORCH, '-e .[demo]']
-    environment(['demo'])
+    make_environment(['demo'])
     assert installed(calls) == []
-    environment(['demo', 'test'])
+    make_environment(['demo', 'test'])
     assert installed(calls)[1] == '-e .[demo,test]'
-    environment(['demo'])
+    make_environment(['demo'])
     assert installed(calls) == []
     (source / 'pyproject.toml').write_text('# changed')
-    environment(['demo'])
+    make_environment(['demo'])
     assert installed(calls) == [TORCH, '-e .[demo]']
     (own_environment.VENV / 'bin' / 'python').unlink()
-    environment(['demo'])
+    make_environment(['demo'])
     assert ' -m venv ' in ' '.join(calls.commands)
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='the fakes are shell scripts')
 def test_an_environment_that_pip_left_half_made_is_taken_up_again(calls):
     calls.codes['-e .'] = 1
-    with pytest.raises(Stop, match='pip could not install'):
-        environment(['demo'])
+    with pytest.raises(InstallError, match='pip could not install'):
+        make_environment(['demo'])
     calls.codes.clear()
     installed(calls)
-    environment(['demo'])
+    make_environment(['demo'])
     assert installed(calls) == [TORCH, '-e .[demo]']
 
 
 def test_an_environment_of_yours_is_not_wiped(calls):
     put(own_environment.VENV / 'bin' / 'mine', '')
-    with pytest.raises(Stop, match=r'was not made by install\.py'):
-        environment(['demo'])
+    with pytest.raises(InstallError, match=r'was not made by install\.py'):
+        make_environment(['demo'])
     assert (own_environment.VENV / 'bin' / 'mine').exists()
 
 
 def test_a_python_without_ensurepip_names_the_package(calls, monkeypatch):
     monkeypatch.setattr(own_environment.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(Stop, match='python3-venv'):
-        environment(['demo'])
+    with pytest.raises(InstallError, match='python3-venv'):
+        make_environment(['demo'])
 
 
 def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo_and_tests, 'environment', lambda extras: 'PYTHON')
+    monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
     monkeypatch.chdir(tmp_path)
     main(['demo', '--model-dir', 'mine', '--port', '7', '--', '--share', '-x'])
     assert calls.commands == [f'PYTHON -m {NAME} demo --model-dir {tmp_path / "mine"} --port 7 --share -x']
@@ -107,8 +112,8 @@ def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(('fails', 'code', 'runs'), [(None, 0, 3), ('ruff format', 3, 2), ('pytest', 5, 3)])
 def test_the_first_check_that_fails_is_the_exit_code(main, calls, monkeypatch, fails, code, runs):
-    monkeypatch.setattr(demo_and_tests, 'environment', lambda extras: 'PYTHON')
-    monkeypatch.setattr(demo_and_tests, 'get_chromium', lambda python: None)
+    monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
+    monkeypatch.setattr(demo_and_tests, '_get_chromium', lambda python: None)
     calls.codes[fails or 'nothing'] = code
     assert main(['test', '--', '-k', 'x']) == code
     assert len(calls.commands) == runs
@@ -130,7 +135,7 @@ def test_chromium_is_found_on_the_path_or_in_its_variable(monkeypatch, tmp_path,
         monkeypatch.setenv('CHROMIUM', str(program))
     assert demo_and_tests.find_chromium() == str(program)
     monkeypatch.setenv('CHROMIUM', str(tmp_path / 'missing'))
-    with pytest.raises(Stop, match='correct or unset'):
+    with pytest.raises(InstallError, match='correct or unset'):
         demo_and_tests.find_chromium()
 
 
