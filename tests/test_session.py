@@ -1,11 +1,12 @@
 """ModelSession: summaries of folders, and the one model that is loaded."""
 
 import gc
+from types import SimpleNamespace
 
 import pytest
 from airoboros_gptq import session as session_module
 from airoboros_gptq.errors import GPTQError
-from airoboros_gptq.generation import throughput
+from airoboros_gptq.generation.throughput import Throughput
 from airoboros_gptq.model import load as model_load
 from airoboros_gptq.session import ModelSession, recognise_folder
 from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, greedy
@@ -14,12 +15,8 @@ from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, greedy
 class Model:
     """Stands in for a loaded model."""
 
-
-class Meter:
-    pace = None
-
-    def __init__(self, model):
-        pass
+    def __init__(self):
+        self.gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='1 B of RAM')
 
 
 @pytest.fixture
@@ -32,9 +29,6 @@ def given(monkeypatch):
         return Model(), 'a tokenizer'
 
     monkeypatch.setattr(model_load, 'load', load)
-    monkeypatch.setattr(model_load, 'describe_running', lambda model: 'it runs')
-    monkeypatch.setattr(throughput, 'Meter', Meter)
-    monkeypatch.setattr(throughput, 'memory_taken', lambda model: '1 B of RAM')
     return given
 
 
@@ -147,7 +141,7 @@ def test_throughput_is_that_of_the_last_answer(given):
     session = ModelSession()
     session.load(TINY)
     assert session.throughput == ''
-    session._loaded.meter.pace = throughput.Pace(30, 4.0)
+    session.model.gptq.throughput = Throughput(30, 4.0)
     assert session.throughput == '7.5 tokens/s'
 
 

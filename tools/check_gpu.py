@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'extensions'))
-from airoboros_gptq.generation.fused_decode.forward import speed_up_decoding
 from airoboros_gptq.generation.kv_cache import crop_to, make_cache
+from airoboros_gptq.generation.runtime import attach
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import LinearSpec, PackedLinear
 
@@ -60,7 +60,7 @@ def make(layers, kernel, act_order=False, dtype=torch.float16, kv_heads=32):
 def check(act_order, dtype, kv_heads, context):
     model = make(2, 'triton', act_order, dtype, kv_heads)
     right = make(2, 'reference', act_order, torch.float32, kv_heads).float()
-    speed_up_decoding(model)
+    attach(model)
     ids = torch.randint(3, 32000, (1, context + 4), device='cuda')
     cache, right_cache = make_cache(model), make_cache(right)
     worst = deviation(
@@ -72,7 +72,7 @@ def check(act_order, dtype, kv_heads, context):
         got = model(ids[:, i : i + 1], past_key_values=cache).logits
         worst = max(worst, deviation(got, right(ids[:, i : i + 1], past_key_values=right_cache).logits))
     print(f'act_order {act_order} {dtype} kv_heads {kv_heads} context {context}: prefill {first:.1e} decode {worst:.1e}'
-          f' graph {model.forward.step.is_captured}')  # fmt: skip
+          f' graph {model.gptq.fused_forward.graph.is_captured}')  # fmt: skip
 
 
 def deviation(got, right):
@@ -82,7 +82,7 @@ def deviation(got, right):
 @torch.inference_mode()
 def time_it(layers, act_order):
     model = make(layers, 'triton', act_order)
-    speed_up_decoding(model)
+    attach(model)
     bytes_read = 3.63e9 * layers / 32
     for context in (64, 512, 1500):
         ids = torch.randint(3, 32000, (1, context), device='cuda')
@@ -97,12 +97,12 @@ def time_it(layers, act_order):
     for context in (16, 1500):
         crop_to(cache, context)
         token = ids[:, :1]
-        model.forward.greedy(cache, token, 8)
+        model.gptq.fused_forward.decode_greedily(cache, token, 8)
         for _ in range(2):
             crop_to(cache, context)
             torch.cuda.synchronize()
             start = time.perf_counter()
-            model.forward.greedy(cache, token, 128)
+            model.gptq.fused_forward.decode_greedily(cache, token, 128)
             torch.cuda.synchronize()
             ms = (time.perf_counter() - start) / 128 * 1000
         read = bytes_read + context * 2 * 4096 * 2 * layers
@@ -111,7 +111,7 @@ def time_it(layers, act_order):
 
     def decode(at):
         crop_to(cache, at)
-        model.forward.greedy(cache, token, 4)
+        model.gptq.fused_forward.decode_greedily(cache, token, 4)
 
     for what, count, run in (
         ('decode at 16', 4, lambda: decode(16)),

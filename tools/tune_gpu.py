@@ -12,8 +12,8 @@ import time
 import check_gpu
 import torch
 from airoboros_gptq.generation.fused_decode import graph as launch
-from airoboros_gptq.generation.fused_decode.forward import speed_up_decoding
 from airoboros_gptq.generation.kv_cache import crop_to, make_cache
+from airoboros_gptq.generation.runtime import attach
 
 TOKENS = 60
 # Tiles of a program, warps, blocks of 32 rows read at once.
@@ -31,25 +31,25 @@ class Tuning:
     def __init__(self, contexts):
         self.contexts = contexts
         self.model = check_gpu.make(32, 'triton')
-        speed_up_decoding(self.model)
+        attach(self.model)
         self.cache = make_cache(self.model)
         ids = torch.randint(3, 32000, (1, max(contexts)), device='cuda')
         self.token = ids[:, :1]
         self.model(ids, past_key_values=self.cache, logits_to_keep=1)
 
     def microseconds(self) -> list[float]:
-        decoding = self.model.forward
+        decoding = self.model.gptq.fused_forward
         with torch.inference_mode(False):
-            decoding.step = launch.Step(decoding.plan, self.model.dtype)
+            decoding.graph = launch.DecodeGraph(decoding.plan, self.model.dtype)
         return [min(self._once(context) for _ in range(4)) for context in self.contexts]
 
     def _once(self, context: int) -> float:
         crop_to(self.cache, context)
-        self.model.forward._at = None  # a new step knows no cache
-        self.model.forward.greedy(self.cache, self.token, 2)
+        self.model.gptq.fused_forward._position = None  # a new step knows no cache
+        self.model.gptq.fused_forward.decode_greedily(self.cache, self.token, 2)
         torch.cuda.synchronize()
         start = time.perf_counter()
-        self.model.forward.greedy(self.cache, self.token, TOKENS)
+        self.model.gptq.fused_forward.decode_greedily(self.cache, self.token, TOKENS)
         torch.cuda.synchronize()
         return (time.perf_counter() - start) / TOKENS * 1e6
 
@@ -65,9 +65,9 @@ def main():
     for kind, ways in WAYS.items():
         found = []
         for way in ways:
-            launch.IN_BLOCKS[kind] = way
+            launch.BLOCKS_LAUNCH[kind] = way
             found.append((tuning.microseconds(), way))
-        launch.IN_BLOCKS[kind] = min(found)[1]
+        launch.BLOCKS_LAUNCH[kind] = min(found)[1]
         show(kind, found)
     found = []
     for launch.SPLITS, launch.ATTENTION_BLOCK in ATTENTION_WAYS:

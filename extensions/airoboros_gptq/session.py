@@ -29,7 +29,6 @@ class _Loaded:
     model: Callable[[], Any]  # returns None once the model is gone
     tokenizer: Any
     running: str
-    meter: Any
 
 
 class ModelSession:
@@ -81,8 +80,7 @@ class ModelSession:
         self.unload()
         summary.checkpoint.read_ahead()  # the imports take seconds
 
-        from .generation.throughput import Meter
-        from .model.load import describe_running, load
+        from .model.load import load
 
         with self.lock:
             model, tokenizer = load(
@@ -95,7 +93,7 @@ class ModelSession:
             )
             get_model = (lambda: model) if self._owns_model else weakref.ref(model)
             kept_tokenizer = tokenizer if self._owns_model else None
-            self._loaded_model = _Loaded(summary, get_model, kept_tokenizer, describe_running(model), Meter(model))
+            self._loaded_model = _Loaded(summary, get_model, kept_tokenizer, model.gptq.description)
         return model, tokenizer
 
     def unload(self) -> None:
@@ -138,18 +136,14 @@ class ModelSession:
     @property
     def throughput(self) -> str:
         """Tokens per second of the last answer, or of the one that is being generated, as '7.5 tokens/s'; '' before any."""
-        loaded = self._loaded
-        return str(loaded.meter.pace or '') if loaded else ''
+        model = self.model
+        return '' if model is None else str(model.gptq.throughput or '')
 
     @property
     def memory_used(self) -> str:
         """GPU memory of weights and caches, or the RAM of the process, as '4.52 GB of GPU memory'; '' without a model."""
-        loaded = self._loaded
-        if loaded is None:
-            return ''
-        from .generation.throughput import memory_taken
-
-        return memory_taken(loaded.model())
+        model = self.model
+        return '' if model is None else str(model.gptq.memory_used)
 
 
 def recognise_folder(folder: Path) -> Airoboros | None:

@@ -89,7 +89,7 @@ def test_a_gpu_is_taken_where_there_is_one_and_it_chats():
     assert tokenizer.decode(ids[0, inputs.input_ids.shape[1] :], skip_special_tokens=True).strip() == (
         'The capital of France is Paris.'
     )
-    assert model.forward.step.is_captured
+    assert model.gptq.fused_forward.graph.is_captured
 
 
 @pytest.mark.parametrize('act_order', [False, True])
@@ -169,7 +169,7 @@ def test_the_graph_gives_the_logits_of_the_layers(order):
                 assert ((got - expected).norm() / expected.norm()).item() < 1e-2
             for c in caches[which]:
                 crop_to(c, 15)
-    assert model.forward.step.is_captured
+    assert model.gptq.fused_forward.graph.is_captured
 
 
 @pytest.mark.parametrize('settings', [{}, {'do_sample': True, 'temperature': 1.5, 'top_p': 0.9}], ids=str)
@@ -184,7 +184,7 @@ def test_answers_are_those_of_transformers_own_loop(settings):
         ours, theirs = both(model, prompt, max_new_tokens=50, **settings)
         assert ours == theirs
         prompt = torch.cat((torch.tensor(ours[0], device='cuda'), prompt[:, :7]), dim=1)
-    assert model.forward.step.is_captured
+    assert model.gptq.fused_forward.graph.is_captured
 
 
 def test_a_listener_may_have_ids_of_the_cpu():

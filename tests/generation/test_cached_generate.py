@@ -13,7 +13,7 @@ from airoboros_gptq.generation.kv_cache import cache_name
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import PLAIN, TINY
-from transformers import DynamicCache, StoppingCriteriaList
+from transformers import DynamicCache, GenerationMixin, StoppingCriteriaList
 from turn_support import After, Rows, tokens
 
 
@@ -28,7 +28,7 @@ def loaded():
 
 @pytest.fixture
 def rows(loaded):
-    loaded.model.generate.kept.clear()
+    loaded.model.gptq.prompt_cache.clear()
     return loaded
 
 
@@ -135,7 +135,7 @@ def test_two_threads_at_once(loaded):
     model.generate(prompt, max_new_tokens=3, do_sample=False)
     prompts = [grown(prompt, n) for n in (3, 5, 9, 11)]
     plain = {'max_new_tokens': 12, 'do_sample': False, 'eos_token_id': None}
-    right = [type(model).generate(model, p, **plain) for p in prompts]
+    right = [GenerationMixin.generate(model, p, **plain) for p in prompts]
     found, start = {}, threading.Barrier(len(prompts))
 
     def ask(i):
@@ -186,7 +186,7 @@ def test_what_is_not_one_plain_sequence_goes_to_transformers(rows, special):
     mask = torch.ones_like(prompt)
     out = rows.model.generate(prompt, attention_mask=mask, **settings)
     assert out.equal(type(rows.model).generate(rows.model, prompt, attention_mask=mask, **settings))
-    assert len(rows.model.generate.kept) == 0
+    assert len(rows.model.gptq.prompt_cache) == 0
 
 
 def test_batches_padding_and_embeddings_go_to_transformers(rows):
@@ -197,23 +197,23 @@ def test_batches_padding_and_embeddings_go_to_transformers(rows):
     padded = {'attention_mask': mask[1:], 'input_ids': two[1:]}
     embedded = {'inputs_embeds': model.get_input_embeddings()(two[:1]), 'attention_mask': mask[:1]}
     for inputs in ({'input_ids': two, 'attention_mask': mask}, padded, embedded):
-        assert model.generate(**inputs, **settings).equal(type(model).generate(model, **inputs, **settings))
+        assert model.generate(**inputs, **settings).equal(GenerationMixin.generate(model, **inputs, **settings))
     model.generate(
         two[:1], return_dict_in_generate=True, **settings
     )  # its cache is the caller's, to do with as they like
-    assert len(model.generate.kept) == 0
+    assert len(model.gptq.prompt_cache) == 0
 
 
 @pytest.mark.filterwarnings('ignore:.past_key_values. is deprecated')
 def test_a_cache_of_the_callers_own_stays_the_callers(rows):
     prompt = tokens(20)
     settings = {'max_new_tokens': 4, 'do_sample': False, 'pad_token_id': 0, 'eos_token_id': None}
-    right = type(rows.model).generate(rows.model, prompt, **settings)
+    right = GenerationMixin.generate(rows.model, prompt, **settings)
     for name in {'past_key_values', cache_name(type(rows.model))}:
         own = DynamicCache()
         assert rows.model.generate(prompt, **{name: own}, **settings).equal(right)
         assert own.get_seq_length() == 23
-    assert len(rows.model.generate.kept) == 0
+    assert len(rows.model.gptq.prompt_cache) == 0
 
 
 @pytest.mark.filterwarnings('error')
@@ -245,12 +245,12 @@ def test_changed_weights_are_never_answered_from_the_old_ones():
 
 
 def test_memory_is_bounded_by_one_context(rows, monkeypatch):
-    kept = rows.model.generate.kept
-    assert kept._most == 2048
+    kept = rows.model.gptq.prompt_cache
+    assert kept._max_tokens == 2048
     for _ in range(2 * prefix_cache.SLOTS):
         rows.of(tokens(20), max_new_tokens=2)
     assert len(kept) == prefix_cache.SLOTS
-    monkeypatch.setattr(kept, '_most', 100)
+    monkeypatch.setattr(kept, '_max_tokens', 100)
     rows.of(tokens(90), max_new_tokens=2)
     assert [len(slot.ids) for slot in kept._slots] == [91]
     rows.of(tokens(120), max_new_tokens=2)
@@ -263,7 +263,7 @@ def test_a_model_let_go_is_gone_with_its_caches():
     try:
         model = fresh_model()
         model.generate(tokens(300), max_new_tokens=3, do_sample=False)
-        held = [weakref.ref(model), weakref.ref(model.generate.kept._slots[0].cache)]
+        held = [weakref.ref(model), weakref.ref(model.gptq.prompt_cache._slots[0].cache)]
         del model
         assert [ref() for ref in held] == [None, None]  # at once: nothing waits for the garbage collector
     finally:

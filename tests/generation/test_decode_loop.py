@@ -3,14 +3,17 @@
 import pytest
 import torch
 from airoboros_gptq import load
-from airoboros_gptq.generation import decode_loop as token_loop
+from airoboros_gptq.generation import decode_loop
+from airoboros_gptq.generation.runtime import attach
 from architectures import FOLDERS, NAMES, build
 from loops import both
 from support import PLAIN, TINY
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 from turn_support import tokens
 
-pytestmark = pytest.mark.skipif(not token_loop.IS_TAKEN, reason='this transformers has no place for a loop of ours')
+pytestmark = pytest.mark.skipif(
+    not decode_loop.IS_SUPPORTED, reason='this transformers has no place for a loop of ours'
+)
 
 
 @pytest.fixture(scope='module')
@@ -22,22 +25,22 @@ def model():
 def looked(request, monkeypatch):
     """When a token is looked at: after the pass over it has begun, as on a GPU, or before."""
     if request.param == 'ahead':
-        monkeypatch.setattr(token_loop, '_Look', Ahead)
+        monkeypatch.setattr(decode_loop, '_AsyncTokenCopy', Ahead)
     return request.param
 
 
 class Ahead:
     """As on a GPU, where bringing a token to the CPU takes a while."""
 
-    waits = True
+    is_async = True
 
     def __init__(self, device):
         pass
 
-    def at(self, token):
+    def start(self, token):
         self.token = token[0].clone()
 
-    def seen(self):
+    def wait(self):
         return self.token
 
 
@@ -123,21 +126,15 @@ def test_a_time_limit_ends_it(model, looked):
 def test_a_turn_that_was_stopped_is_gone_on_from(model, looked):
     """Whether the last token was read already or not, the next turn's answer is that of a fresh computation."""
     settings = {'max_new_tokens': 9, 'do_sample': False, 'eos_token_id': None, 'pad_token_id': 0}
-    model.generate.kept.clear()
+    model.gptq.prompt_cache.clear()
     prompt = tokens(30)
     for _ in range(3):
         out = model.generate(
             prompt, stopping_criteria=StoppingCriteriaList([AtLength(prompt.shape[1] + 4)]), **settings
         )
         prompt = torch.cat((out, tokens(5)), dim=1)
-        fresh = type(model).generate(model, prompt, **settings)
+        fresh = GenerationMixin.generate(model, prompt, **settings)
         assert model.generate(prompt, **settings).equal(fresh)
-
-
-def test_the_webui_s_side_names_it_alike():
-    from airoboros_gptq import names
-
-    assert names.IDS_ON_CPU == token_loop.IDS_ON_CPU
 
 
 def test_a_processor_that_asks_for_more_is_told_so_by_transformers(model):
@@ -151,10 +148,8 @@ def test_a_processor_that_asks_for_more_is_told_so_by_transformers(model):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_every_architecture(name):
-    from airoboros_gptq.generation.cached_generate import remember_turns
-
     model = build(FOLDERS / name)
-    remember_turns(model)
+    attach(model)
     prompt = torch.randint(3, model.config.vocab_size, (1, 17))
     ours, theirs = both(model, prompt, do_sample=True, temperature=1.3)
     assert ours == theirs

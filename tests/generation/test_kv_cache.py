@@ -4,25 +4,27 @@ import shutil
 
 import pytest
 import torch
-from airoboros_gptq.generation import kv_cache as kv_store
-from airoboros_gptq.generation.cached_generate import remember_turns
+from airoboros_gptq.generation import kv_cache
 from airoboros_gptq.generation.kv_cache import cached_length, crop_to, make_cache
+from airoboros_gptq.generation.runtime import attach
 from architectures import FOLDERS, NAMES, build
 from support import edit_json
 from transformers import DynamicCache
 from turn_support import Rows
 
+needs_layers = pytest.mark.skipif(not kv_cache.IS_SUPPORTED, reason='before transformers 4.54')
+
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """So that a short text grows the cache many times."""
-    monkeypatch.setattr(kv_store, 'CHUNK', 4)
+    monkeypatch.setattr(kv_cache, 'CHUNK', 4)
 
 
-def remembering(folder):
+def with_prompt_cache(folder):
     model = build(folder)
     model.generation_config.cache_implementation = None  # Gemma-2's config names one; load() does not take it over
-    remember_turns(model)
+    attach(model)
     return model
 
 
@@ -49,7 +51,7 @@ def close(one, other):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_turns_of_every_architecture(name):
-    model = remembering(FOLDERS / name)
+    model = with_prompt_cache(FOLDERS / name)
     rows = Rows(model)
     first = prompt(model, 20)
     out, _ = rows.check(first)
@@ -60,15 +62,13 @@ def test_turns_of_every_architecture(name):
     rows.check(out)
 
 
-def test_which_architectures_keep_their_caches():
-    """Before transformers 4.54 masks of windows fit one kind of cache, and some models had tuples."""
+def test_architectures_with_a_growing_cache():
+    """All of them; none before transformers 4.54, whose caches have no layers."""
     without = {
         n.values[0] for n in NAMES if not n.marks[0].args[0] and make_cache(build(FOLDERS / n.values[0])) is None
     }
-    if kv_store._LAYERED:
-        assert without == set()
-    else:
-        assert without <= {'gemma2', 'mistral', 'mixtral', 'phi3', 'opt', 'gpt-bigcode'}
+    served = {n.values[0] for n in NAMES if not n.marks[0].args[0]}
+    assert without == (set() if kv_cache.IS_SUPPORTED else served)
 
 
 @pytest.mark.parametrize('name', ['llama', 'gemma2', 'mistral'])
@@ -76,7 +76,7 @@ def test_a_window_shorter_than_the_text(name, tmp_path):
     folder = shutil.copytree(FOLDERS / name, tmp_path / name)
     if name != 'llama':
         edit_json(folder / 'config.json', sliding_window=8)
-    model = remembering(folder)
+    model = with_prompt_cache(folder)
     rows = Rows(model)
     out, _ = rows.check(prompt(model, 30), max_new_tokens=12)
     _, computed = rows.check(torch.cat((out[:, :-3], prompt(model, 6)), dim=1), max_new_tokens=12)
@@ -89,7 +89,8 @@ def test_rotary_tables_that_follow_the_length_are_left_alone(tmp_path):
     assert make_cache(build(folder)) is None
 
 
-def test_grows_crops_and_branches():
+@needs_layers
+def test_grows_crops_and_forks():
     model = build(FOLDERS / 'llama')
     ids = prompt(model, 40)
     right = logits(model, DynamicCache(), ids, [40])
@@ -98,27 +99,27 @@ def test_grows_crops_and_branches():
     assert close(logits(model, cache, ids, [11, 1, 1, 7, 1, 19]), right)
     assert cached_length(cache) == 40
     crop_to(cache, 13)
-    other = cache.branch(9)
+    other = cache.fork(9)
     assert (cached_length(cache), cached_length(other)) == (13, 9)
     assert close(logits(model, other, ids[:, 9:], [1, 5, 25]), right[9:])
     assert close(logits(model, cache, ids[:, 13:], [27]), right[13:])
     assert cache.nbytes > 0
 
 
-def test_room_is_written_in_place():
+@needs_layers
+def test_tokens_are_written_in_place():
     model = build(FOLDERS / 'llama')
     cache = make_cache(model)
     logits(model, cache, prompt(model, 5), [5])
-    room = (cache.layers[0] if kv_store._LAYERED else cache).__dict__
-    room = room.get('room') or room['rooms'][0]
-    before = room.keys.data_ptr()
+    buffer = cache.layers[0].buffer
+    before = buffer.keys.data_ptr()
     logits(model, cache, prompt(model, 2), [1, 1])
-    assert room.keys.data_ptr() == before
+    assert buffer.keys.data_ptr() == before
     logits(model, cache, prompt(model, 4), [4])
-    assert room.keys.data_ptr() != before
+    assert buffer.keys.data_ptr() != before
 
 
-@pytest.mark.skipif(not kv_store._LAYERED, reason='those methods came with layers')
+@needs_layers
 def test_the_methods_of_transformers_work_on_it():
     model = build(FOLDERS / 'llama')
     ids = prompt(model, 12)

@@ -1,7 +1,7 @@
 """Our decode loop and transformers' own, with listeners that keep what they are told."""
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationMixin, StoppingCriteria, StoppingCriteriaList
 
 
 class Listener(StoppingCriteria):
@@ -30,8 +30,8 @@ def both(model, prompt, **settings):
     """What ours and transformers' own give, with all that listeners heard."""
     settings = {'max_new_tokens': 12, 'do_sample': False, 'eos_token_id': None, 'pad_token_id': 0} | settings
     found = []
-    model.generate.kept.clear()
-    for generate in (model.generate, lambda **kwargs: type(model).generate(model, **kwargs)):
+    model.gptq.prompt_cache.clear()
+    for generate in (model.generate, lambda **kwargs: GenerationMixin.generate(model, **kwargs)):
         listeners = Listener(), Listener(torch.tensor([False], device=prompt.device))
         criteria = StoppingCriteriaList([*listeners, *settings.get('stopping_criteria', ())])
         streamer = Streamer()

@@ -1,7 +1,7 @@
 """Generates with and without the kept caches, and sees what was computed."""
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria
 
 TIGHT = 1e-4  # in fp32, of logits around 10: the order of sums differs, nothing else
 
@@ -48,7 +48,7 @@ class Rows:
 
     def afresh(self, ids, **settings):
         """The same through transformers' own generate(), which knows nothing of earlier turns."""
-        return self._run(lambda **kwargs: type(self.model).generate(self.model, **kwargs), ids, settings)
+        return self._run(lambda **kwargs: GenerationMixin.generate(self.model, **kwargs), ids, settings)
 
     def _run(self, generate, ids, settings):
         self.seen.clear()

@@ -7,10 +7,9 @@ import weakref
 import pytest
 import torch
 from airoboros_gptq import load
-from airoboros_gptq.generation.cached_generate import remember_turns
-from airoboros_gptq.generation.fused_decode.forward import Decoding, speed_up_decoding
-from airoboros_gptq.generation.fused_decode.plan import CannotPlan, make_plan
+from airoboros_gptq.generation.fused_decode.plan import CannotFuse, make_decode_plan
 from airoboros_gptq.generation.kv_cache import crop_to, make_cache
+from airoboros_gptq.generation.runtime import attach
 from architectures import FOLDERS, build
 from support import PLAIN, TINY
 
@@ -20,7 +19,7 @@ TIGHT = 5e-4  # fp32 throughout; the order of sums differs, and attention's part
 def pair(name='qwen2'):
     """The same model on Triton's kernels and on the reference's, in fp32."""
     model, right = (build(FOLDERS / name, kernel) for kernel in ('triton', 'reference'))
-    speed_up_decoding(model)
+    attach(model)
     return model, right
 
 
@@ -47,8 +46,8 @@ class Both:
         self.models = (model, right)
         self.caches = (make_cache(model), make_cache(right))
         self.fused = []  # rows that did not go through transformers' forward
-        decoding = model.forward
-        for owner, name in ((decoding, '_many'), (decoding.step, 'run')):
+        fused = model.gptq.fused_forward
+        for owner, name in ((fused, '_prefill'), (fused.graph, 'run')):
             setattr(owner, name, self._counted(getattr(owner, name)))
 
     def _counted(self, original):
@@ -67,7 +66,7 @@ class Both:
         )
         assert deviation(found, right) < TIGHT
         assert len(set(self.fused)) == fused
-        assert self.caches[0].held() == self.caches[1].held()
+        assert self.caches[0].length == self.caches[1].length
 
     def crop(self, length):
         for cache in self.caches:
@@ -77,7 +76,7 @@ class Both:
 @pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'qwen2'])  # two with act-order, one with biases
 def test_prompts_and_tokens_of_several_conversations(name):
     model, right = pair(name)
-    assert isinstance(model.forward, Decoding)
+    assert model.gptq.fused_forward is not None
     one, other = Both(model, right), Both(model, right)
     one.check(ids(20))
     one.check(ids(1))
@@ -118,14 +117,14 @@ def test_a_cache_that_was_dropped_is_not_kept_alive():
 
 
 def reason(model):
-    with pytest.raises(CannotPlan) as e:
-        make_plan(model)
+    with pytest.raises(CannotFuse) as e:
+        make_decode_plan(model)
     return str(e.value)
 
 
 def test_a_window_of_attention_is_kept():
     model, right = pair('mistral')
-    window = model.forward.plan.window
+    window = model.gptq.fused_forward.plan.window
     assert window == 8
     both = Both(model, right)
     both.check(ids(window + 4), fused=False)
@@ -135,7 +134,6 @@ def test_a_window_of_attention_is_kept():
 
 def test_generate_says_what_the_reference_says():
     model, right = pair()
-    remember_turns(model)
     prompt = ids(40)
     settings = {'attention_mask': torch.ones_like(prompt), 'max_new_tokens': 3, 'do_sample': False, 'pad_token_id': 0}
     first = model.generate(prompt, **settings)
@@ -174,7 +172,7 @@ class Doubled(torch.nn.Module):
 def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
         model, right = pair('gpt-neox')
-    assert not isinstance(model.forward, Decoding)
+    assert model.gptq.fused_forward is None
     assert any('decoding runs layer by layer' in line for line in caplog.messages)
     x = ids(12)
     with torch.no_grad():
@@ -185,7 +183,7 @@ def test_it_can_be_switched_off(monkeypatch, caplog):
     monkeypatch.setenv('AIROBOROS_GPTQ_GRAPH', '0')
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
         model, _ = pair()
-    assert not isinstance(model.forward, Decoding)
+    assert model.gptq.fused_forward is None
     assert any('AIROBOROS_GPTQ_GRAPH=0' in line for line in caplog.messages)
 
 
@@ -197,7 +195,7 @@ def test_a_step_that_fails_is_left_for_good_with_a_word(monkeypatch, caplog):
     def fail(token):
         raise RuntimeError('no graph today')
 
-    monkeypatch.setattr(model.forward.step, 'run', fail)
+    monkeypatch.setattr(model.gptq.fused_forward.graph, 'run', fail)
     with caplog.at_level(logging.WARNING, 'airoboros_gptq'):
         both.check(ids(1), fused=False)
         both.check(ids(1), fused=False)

@@ -7,7 +7,7 @@ from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint
 from airoboros_gptq.checkpoint.quant_inference import infer_quantization
 from airoboros_gptq.checkpoint.quantize_config import read_quantize_config
 from airoboros_gptq.model.device_map import connect, device_of, split
-from airoboros_gptq.model.load import _skeleton, describe_running
+from airoboros_gptq.model.load import _skeleton
 from support import TINY, greedy, synthetic
 
 IDS = torch.tensor([[1, 319, 13, 563, 77, 402, 9, 250, 31]])
@@ -71,7 +71,7 @@ def test_parts_that_lie_apart_answer_as_one(load_tiny):
         assert torch.equal(model(IDS).logits, right(IDS).logits)
     assert len(carried) == 4
     assert {'model.layers.3', 'lm_head'} <= model.hf_device_map.keys()
-    assert describe_running(model) == 'reference on cpu and cpu:0, float32'
+    assert model.gptq.description == 'reference on cpu and cpu:0, float32'
     assert greedy(model, tokenizer, QUESTION) == '3 plus 4 is 7.'
 
 
@@ -86,7 +86,7 @@ def test_half_on_the_gpu_and_half_elsewhere(kernel, limit, other, load_tiny):
     places = {str(p.device) for p in model.parameters()} | {str(b.device) for b in model.buffers()}
     there = 'cpu' if other == 'cpu' else 'cuda:1'
     assert places == {'cuda:0', there}
-    assert f'cuda:0 and {there}' in describe_running(model)
+    assert f'cuda:0 and {there}' in model.gptq.description
     with torch.inference_mode():
         found, right = model(IDS).logits.float().cpu(), load_tiny()[0](IDS).logits.float()
     assert ((found - right).norm() / right.norm()).item() < 2e-2

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ OURS = 'airoboros-GPTQ'
 
 class Model:
     """Stands in for a loaded model."""
+
+    gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='1 B of RAM')
 
 
 def test_apply_adds_the_loader(webui):
@@ -164,8 +167,6 @@ def given(webui, monkeypatch):
     """What the last load was given; it is not done, and returns a Model."""
     webui.patches.apply()
     core, given = webui.script._import('model.load'), {}
-    monkeypatch.setattr(webui.script._import('generation.throughput'), 'Meter', lambda model: None)
-    monkeypatch.setattr(core, 'describe_running', lambda model: 'it runs')
     monkeypatch.setattr(core, 'load', lambda folder, **options: given.update(options) or (Model(), object()))
     return given
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import torch
 
 from ..generation.kv_cache import cache_name, crop_to, make_cache
-from ..generation.weights_fingerprint import ModelState
+from ..generation.logits_to_keep import last_only
+from ..generation.weights_fingerprint import WeightsFingerprint
 from ..kernels.cpu.bindings import instructions
-from ..model.load import describe_running, load
+from ..model.load import load
 from .clock import now
 from .machine import synchronize
 
@@ -30,11 +30,9 @@ class Ours:
         self.device = str(self.model.device)
         synchronize(self.device)
         self.load_seconds = now() - start
-        self.running = describe_running(self.model)
+        self.running = self.model.gptq.description
         self.instructions = instructions() if 'native-cpu' in self.running else None
-        takes = inspect.signature(type(self.model).forward).parameters
-        # So that a prompt's logits are those of its last token alone, under the newer name or the older.
-        self._last_only = {k: 1 for k in ('logits_to_keep', 'num_logits_to_keep') if k in takes}
+        self._last_only = last_only(type(self.model))
         self._caches: dict[int, object] = {}
 
     def let_go(self) -> None:
@@ -67,11 +65,11 @@ class Ours:
             self.prefill(context)
         cache = self._caches[context]
         token = self.ids(context)[:, -1:]
-        own = getattr(self.model.forward, 'greedy', None)  # core/decoding.py's, on a GPU
+        fused = self.model.gptq.fused_forward
         synchronize(self.device)
         start = now()
-        if own is not None:
-            own(cache, token, count)
+        if fused is not None:
+            fused.decode_greedily(cache, token, count)
         else:
             for _ in range(count):
                 token = self._forward(token, cache).argmax(-1)
@@ -104,7 +102,7 @@ class Ours:
         alone, through generate() too).
         """
         alone = self.ids(4096)[:, -new:]
-        self.model.generate.kept.clear()
+        self.model.gptq.prompt_cache.clear()
         alone_seconds = self._to_first_token(alone)
         self._keep(history)
         together = torch.cat((self.ids(history), alone), dim=1)
@@ -122,8 +120,8 @@ class Ours:
         if context not in self._caches:
             self.prefill(context)
         cache = self._caches.pop(context)
-        self.model.generate.kept.clear()
-        self.model.generate.kept.give_back(self.ids(context)[0].cpu(), cache, ModelState(self.model))
+        self.model.gptq.prompt_cache.clear()
+        self.model.gptq.prompt_cache.release(self.ids(context)[0].cpu(), cache, WeightsFingerprint(self.model))
 
     def _empty_cache(self, room: int):
         from transformers import DynamicCache

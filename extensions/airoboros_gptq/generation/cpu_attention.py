@@ -22,7 +22,7 @@ NAME = 'airoboros_gptq_cpu'
 _CHANGE_THE_RESULT = ('softcap', 'position_bias', 's_aux', 'head_mask', 'output_attentions')
 
 
-def attend_natively(model: nn.Module) -> None:
+def use_cpu_attention(model: nn.Module) -> None:
     """Lets a model that is all on the CPU and runs transformers' sdpa attention run ours; leaves any other as it is.
 
     So is any under a transformers whose attention functions or masks cannot be added to (before 4.54), and without the

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from ..airoboros.conversation import SAMPLING
-from ..model.tokenizer import keep_leading_space
+from .detokenizer import keep_leading_space
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a cached key or value depends on besides the tokens: weights, adapters, hooks, autocast."""
+"""All that cached keys and values depend on besides the tokens: weights, adapters, hooks, autocast."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import torch
 from torch import nn
 
 
-class ModelState:
-    """A model as it stands now; equal to another one if the same tokens would give the same keys and values.
+class WeightsFingerprint:
+    """A model's state at one moment; equal to another if the same tokens would give the same keys and values.
 
-    Tensors are told apart by identity, held weakly, with PyTorch's counter of in-place changes: a LoRA loaded, trained,
-    scaled, switched off or merged shows. So do hooks, which may do anything.
+    Tensors are compared by identity, held weakly, and by PyTorch's counter of in-place changes: loading, training, scaling,
+    switching off or merging a LoRA makes a difference. So do hooks, which may do anything.
     """
 
     def __init__(self, model: nn.Module):
         self._tensors: list[tuple[weakref.ref, int, int]] = []
         settings: list = []
         for module in model.modules():
-            held = vars(module)
-            for t in (*held['_parameters'].values(), *held['_buffers'].values()):
+            state = vars(module)
+            for t in (*state['_parameters'].values(), *state['_buffers'].values()):
                 if t is not None:
                     self._tensors.append((weakref.ref(t), 0 if t.is_inference() else t._version, t.data_ptr()))
-            settings.append((id(module), *held['_forward_pre_hooks'], -1, *held['_forward_hooks']))
-            if 'scaling' in held or '_disable_adapters' in held:  # a layer of peft
+            settings.append((id(module), *state['_forward_pre_hooks'], -1, *state['_forward_hooks']))
+            if 'scaling' in state or '_disable_adapters' in state:  # a layer of peft
                 names = ('scaling', '_active_adapter', '_disable_adapters', 'merged_adapters')
-                settings.append(tuple(repr(held.get(n)) for n in names))
+                settings.append(tuple(repr(state.get(n)) for n in names))
         kind = next((t.device.type for t in model.parameters()), 'cpu')
         settings.append((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)))
         self._settings = tuple(settings)
 
     def __eq__(self, other) -> bool:
         return (
-            isinstance(other, ModelState)
+            isinstance(other, WeightsFingerprint)
             and self._settings == other._settings
             and len(self._tensors) == len(other._tensors)
             and all(map(_same, self._tensors, other._tensors))

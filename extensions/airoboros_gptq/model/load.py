@@ -15,11 +15,8 @@ from ..checkpoint.quant_inference import InferredQuantization, infer_quantizatio
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.validation import require_config
 from ..errors import GPTQError, first_line
-from ..generation.cpu_attention import attend_natively
-from ..kernels.linear import GPTQLinear
 from ..kernels.registry import choose_kernel
 from .device_map import MaxMemory, connect, split
-from .lm_head import straighten
 from .load_weights import Progress, fill
 from .oom import with_memory_in_words
 from .tensor_names import adapt
@@ -80,11 +77,9 @@ def load(
     model = with_memory_in_words(build, chosen, place)
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code)
     _set_special_ids(model, tokenizer, folder)
-    from ..generation.cached_generate import remember_turns
-    from ..generation.fused_decode.forward import speed_up_decoding  # imports transformers
+    from ..generation.runtime import attach  # imports transformers
 
-    speed_up_decoding(model)
-    remember_turns(model)
+    attach(model)
     return model, tokenizer
 
 
@@ -114,9 +109,7 @@ def build_model(
         named = {in_model(f'{name}.weight').removesuffix('.weight'): spec for name, spec in specs.items()}
         devices = split(model, named, dtype, max_memory)
     fill(model, checkpoint, specs, devices, dtype, kernel, progress)
-    straighten(model)
     connect(model, devices)
-    attend_natively(model)
     return model.requires_grad_(False).eval()
 
 
@@ -210,11 +203,3 @@ class _bar:
     def __exit__(self, *error) -> None:
         if self.tqdm is not None:
             self.tqdm.close()
-
-
-def describe_running(model: nn.Module) -> str:
-    """How a loaded model runs, in a few words: its kernels, device and dtype."""
-    kernels = sorted({m.kernel.name for m in model.modules() if isinstance(m, GPTQLinear)})
-    places = getattr(model, 'hf_device_map', {'': model.device})
-    devices = ' and '.join(dict.fromkeys(str(d) for d in places.values()))
-    return f'{", ".join(kernels)} on {devices}, {str(model.dtype).removeprefix("torch.")}'

@@ -11,6 +11,7 @@ import torch
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
+from ..util.torch_errors import is_out_of_memory
 
 T = TypeVar('T')
 
@@ -33,8 +34,3 @@ def with_memory_in_words(build: Callable[[], T], checkpoint: Checkpoint, device:
         f'Memory ran out on {device} while {checkpoint.name} ({format_bytes(checkpoint.size)}) was loaded; close other '
         'programs or unload other models, or take a smaller model.'
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is of memory. PyTorch's allocator for the CPU raises a plain RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or 'allocate memory' in str(error)

@@ -8,8 +8,6 @@ which it has not.
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
 
 from ..checkpoint.validation import is_llama_like, require_tokenizer
@@ -109,26 +107,6 @@ def convert_sentencepiece(path: Path, special: dict[str, str]):
         single=f'{bos} $A', pair=f'{bos} $A {bos}:1 $B:1', special_tokens=[(bos, vocabulary[bos])]
     )
     return tokenizer
-
-
-def keep_leading_space(tokenizer):
-    """A copy of a LLaMA tokenizer whose decode keeps the leading space of what it is given.
-
-    LLaMA's decoder strips one space from the front of every call. Decoding an answer piece by piece, as streaming does,
-    then eats one space of each line's indentation. Other tokenizers come back as they are.
-    """
-    backend = getattr(tokenizer, 'backend_tokenizer', None)
-    decoder = json.loads(backend.to_str())['decoder'] if backend is not None else None
-    parts = (decoder or {}).get('decoders') or []
-    if not parts or parts[-1].get('type') != 'Strip' or parts[0].get('pattern') != {'String': '▁'}:
-        return tokenizer
-    from tokenizers import decoders
-
-    changed = copy.deepcopy(tokenizer)
-    changed.backend_tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse()]
-    )
-    return changed
 
 
 def special_ids(tokenizer, claimed_eos=None) -> dict:

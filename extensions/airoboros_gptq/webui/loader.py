@@ -151,7 +151,7 @@ class GPTQLoader:
             max_memory=max_memory(shared.args),
             progress=self._report(folder.name),
         )
-        from ..model.tokenizer import keep_leading_space
+        from ..generation.detokenizer import keep_leading_space
 
         token_stream.send_ids_on_cpu()
         logger.info(f'{LOADER}: {self.session.running}')

@@ -22,33 +22,33 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 
 @triton.jit
 def _write_hidden(
-    value, at, size, hidden, normed, squares, block, weight, place, reader_size,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+    value, at, size, hidden, normed, squares, block, weight, scatter, reader_size,
+    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
     tl.store(hidden + at, value, mask=inside)
     tl.store(squares + block, tl.sum(tl.where(inside, value * value, 0)))
     target = at
-    if HAS_PLACE:
-        target = tl.load(place + at, mask=inside, other=0)
+    if HAS_SCATTER:
+        target = tl.load(scatter + at, mask=inside, other=0)
     normal = value * tl.load(weight + at, mask=inside, other=0).to(tl.float32)
     write_input(normed, target, normal, inside, reader_size, READER, READER_BITS)
 
 
 @triton.jit
 def embed_kernel(
-    token, table, weight, place, hidden, normed, squares, size, reader_size,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+    token, table, weight, scatter, hidden, normed, squares, size, reader_size,
+    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """hidden [K] = table[token]; normed[place[k]] = hidden[k] * weight[k]."""
+    """hidden [K] = table[token]; normed[scatter[k]] = hidden[k] * weight[k]."""
     start_next(EARLY)
     await_inputs(EARLY)
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
     _write_hidden(
-        value, at, size, hidden, normed, squares, block, weight, place, reader_size, HAS_PLACE, READER, READER_BITS
+        value, at, size, hidden, normed, squares, block, weight, scatter, reader_size, HAS_SCATTER, READER, READER_BITS
     )
 
 
@@ -87,13 +87,13 @@ def normed_linear_kernel(
 
 @triton.jit
 def gated_linear_kernel(
-    normed, squares, y, place, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    normed, squares, y, scatter, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
     reader_size,
-    HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
+    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
     FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
     AHEAD: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """y[place[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
+    """y[scatter[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
     start_next(EARLY)
     program = tl.program_id(0)
     sums = linear_sums(
@@ -107,20 +107,20 @@ def gated_linear_kernel(
     column = columns_of(program, 2, FORM, TILES)
     inside = column < outputs
     target = column
-    if HAS_PLACE:
-        target = tl.load(place + column, mask=inside, other=0)
+    if HAS_SCATTER:
+        target = tl.load(scatter + column, mask=inside, other=0)
     write_input(y, target, value, inside, reader_size, READER, READER_BITS)
 
 
 @triton.jit
 def residual_linear_kernel(
-    x, hidden, normed, squares, bias, weight, place, codes, scales, zeros, outputs, words, groups, words_per_group, one,
+    x, hidden, normed, squares, bias, weight, scatter, codes, scales, zeros, outputs, words, groups, words_per_group, one,
     reader_size,
-    HAS_BIAS: tl.constexpr, HAS_PLACE: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
     FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
     AHEAD: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """hidden [N] += x @ w + bias, and normed[place[n]] = hidden[n] * weight[n] for the norm that follows."""
+    """hidden [N] += x @ w + bias, and normed[scatter[n]] = hidden[n] * weight[n] for the norm that follows."""
     start_next(EARLY)
     program = tl.program_id(0)
     halves = linear_sums(
@@ -141,9 +141,9 @@ def residual_linear_kernel(
         squares,
         program,
         weight,
-        place,
+        scatter,
         reader_size,
-        HAS_PLACE,
+        HAS_SCATTER,
         READER,
         READER_BITS,
     )

@@ -1,5 +1,5 @@
-"""Many tokens at once through the model of a plan (decoding_plan.py): PyTorch's matmuls on joint linears, and between them one
-kernel where transformers has several operations (rows.py).
+"""A prompt through the model of a DecodePlan: PyTorch matmuls on joined linears, and between them one kernel where
+transformers has several operations (prefill_kernels.py).
 
 Source of the formulas: transformers' `models/llama/modeling_llama.py`.
 """
@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from torch.nn.attention.bias import causal_lower_right
 
 from ...kernels.triton.permute import permute_columns
-from . import prefill_kernels as rows
+from .prefill_kernels import apply_rope, rms_norm, silu_mul
 
 
 def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
-    """Hidden states [1, n, K] of ids [1, n], normed for the head, on a cache that holds `length` tokens and takes n more."""
+    """Hidden states [1, n, K] of ids [1, n], normed for the head, on a cache that holds `length` tokens and is given n more."""
     count = ids.shape[1]
     hidden = F.embedding(ids[0], plan.embedding)
     for i, layer in enumerate(plan.layers):
-        qkv = layer.qkv.many(rows.norm(hidden, layer.first_norm, plan.epsilon, layer.qkv.order))
+        qkv = layer.qkv.forward_batch(rms_norm(hidden, layer.attention_norm, plan.epsilon, layer.qkv.order))
         qkv = qkv.view(count, plan.heads + 2 * plan.kv_heads, plan.head_dim)
-        queries, keys = rows.rotate(qkv, plan.cosine, plan.sine, length, plan.heads, plan.kv_heads)
+        queries, keys = apply_rope(qkv, plan.cos, plan.sin, length, plan.heads, plan.kv_heads)
         values = qkv[:, plan.heads + plan.kv_heads :].transpose(0, 1)
         keys, values = cache.update(keys[None], values[None], i)
-        mixed = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
             keys,
             values,
@@ -33,8 +33,8 @@ def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
             scale=plan.scale,
             enable_gqa=plan.heads != plan.kv_heads,
         )
-        mixed = mixed[0].transpose(0, 1).reshape(count, -1)
-        layer.out.add_many(hidden, permute_columns(mixed, layer.out.order))
-        normed = rows.norm(hidden, layer.second_norm, plan.epsilon, layer.gate_up.order)
-        layer.down.add_many(hidden, rows.gate(layer.gate_up.many(normed)))
-    return rows.norm(hidden, plan.last_norm, plan.epsilon, None)[None]
+        attended = attended[0].transpose(0, 1).reshape(count, -1)
+        layer.out.add_batch_(hidden, permute_columns(attended, layer.out.order))
+        normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
+        layer.down.add_batch_(hidden, silu_mul(layer.gate_up.forward_batch(normed)))
+    return rms_norm(hidden, plan.final_norm, plan.epsilon, None)[None]

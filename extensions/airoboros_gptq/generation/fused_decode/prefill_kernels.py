@@ -1,6 +1,6 @@
-"""What lies between the matmuls of a prompt, a pass over memory each, rows put into the order of the linear that reads them.
+"""What a prompt needs between its matmuls, one pass over memory each, with columns in the order of the linear that reads them.
 
-`order` int32 [K] is what Layout.order is; HAS_ORDER is False where the order is the model's own. Sums are fp32.
+`order` int32 [K] is as in Layout; HAS_ORDER is False where the order is the model's own. Sums are fp32.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _WIDTH = 1024  # elements of a program
 
 
 @triton.jit
-def _norm_kernel(x, weight, order, y, size, epsilon, HAS_ORDER: tl.constexpr, WIDTH: tl.constexpr):
+def _rms_norm_kernel(x, weight, order, y, size, epsilon, HAS_ORDER: tl.constexpr, WIDTH: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * size
     at = tl.arange(0, WIDTH)
     inside = at < size
@@ -28,7 +28,7 @@ def _norm_kernel(x, weight, order, y, size, epsilon, HAS_ORDER: tl.constexpr, WI
 
 
 @triton.jit
-def _gate_kernel(x, y, size, WIDTH: tl.constexpr):
+def _silu_mul_kernel(x, y, size, WIDTH: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * size
     at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     inside = at < size
@@ -39,8 +39,8 @@ def _gate_kernel(x, y, size, WIDTH: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
-def _rotate_kernel(
-    qkv, cosine, sine, queries, keys, count, first,
+def _rope_kernel(
+    qkv, cos, sin, queries, keys, count, first,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, TOKENS: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1)
@@ -54,7 +54,7 @@ def _rotate_kernel(
     angle = (first + t)[:, None] * DIM + d[None, :]
     value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
     turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
-    value = value * tl.load(cosine + angle, mask=inside, other=0) + turned * tl.load(sine + angle, mask=inside, other=0)
+    value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
     value = value.to(queries.dtype.element_ty)
     if head < HEADS:
         tl.store(queries + (t.to(tl.int64) * HEADS + head)[:, None] * DIM + d[None, :], value, mask=inside)
@@ -62,35 +62,35 @@ def _rotate_kernel(
         tl.store(keys + ((head - HEADS).to(tl.int64) * count + t)[:, None] * DIM + d[None, :], value, mask=inside)
 
 
-def norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, order: torch.Tensor | None) -> torch.Tensor:
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, order: torch.Tensor | None) -> torch.Tensor:
     """RMSNorm of the rows of x [n, K], in `order`."""
     y = torch.empty_like(x)
     size = x.shape[1]
     width = triton.next_power_of_2(size)
-    _norm_kernel[(len(x),)](
+    _rms_norm_kernel[(len(x),)](
         x, weight, x if order is None else order, y, size, epsilon, HAS_ORDER=order is not None, WIDTH=width,
         num_warps=max(4, min(16, width // 512)),
     )  # fmt: skip
     return y
 
 
-def gate(x: torch.Tensor) -> torch.Tensor:
+def silu_mul(x: torch.Tensor) -> torch.Tensor:
     """x [n, 2 K], gate and up side by side, to silu(gate) * up [n, K]."""
     y = torch.empty(len(x), x.shape[1] // 2, dtype=x.dtype, device=x.device)
     size = y.shape[1]
-    _gate_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, WIDTH=_WIDTH)
+    _silu_mul_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, WIDTH=_WIDTH)
     return y
 
 
-def rotate(qkv: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, first: int, heads: int, kv_heads: int):
+def apply_rope(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, first: int, heads: int, kv_heads: int):
     """qkv [n, heads + 2 kv_heads, dim], tokens from the position `first` on, to queries [n, heads, dim] and keys
-    [kv_heads, n, dim] with their rotary embedding; cosine and sine are fp32 [positions, dim].
+    [kv_heads, n, dim] with their rotary embedding; cos and sin are fp32 [positions, dim].
     """
     count, _, dim = qkv.shape
     queries = torch.empty(count, heads, dim, dtype=qkv.dtype, device=qkv.device)
     keys = torch.empty(kv_heads, count, dim, dtype=qkv.dtype, device=qkv.device)
     tokens = 32
-    _rotate_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
-        qkv, cosine, sine, queries, keys, count, first, HEADS=heads, KV_HEADS=kv_heads, DIM=dim, TOKENS=tokens
+    _rope_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
+        qkv, cos, sin, queries, keys, count, first, HEADS=heads, KV_HEADS=kv_heads, DIM=dim, TOKENS=tokens
     )
     return queries, keys
