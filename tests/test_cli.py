@@ -1,4 +1,4 @@
-"""The command line as a person runs it."""
+"""The command line."""
 
 import io
 import json
@@ -18,7 +18,7 @@ FENCED = f'```python\n{PYTHON}\n```\nThe function get_total returns the sum of a
 
 @pytest.fixture
 def chat(load_tiny, monkeypatch, capsys):
-    """chat(stdin, *options) in this process, with the model loaded once for all."""
+    """chat(stdin, *options): the output of `chat` in this process, with a model that is loaded once."""
     asked, given = [], []
 
     def load(path, checkpoint=None, **settings):
@@ -29,12 +29,12 @@ def chat(load_tiny, monkeypatch, capsys):
         asked.append((list(turns), system))
         return real_prompt(tokenizer, turns, system, airoboros)
 
-    from airoboros_gptq.airoboros import conversation as generation
-    from airoboros_gptq.model import load as model
+    from airoboros_gptq.airoboros import conversation
+    from airoboros_gptq.model import load as model_load
 
-    real_prompt = generation.conversation_prompt
-    monkeypatch.setattr(model, 'load', load)
-    monkeypatch.setattr(generation, 'conversation_prompt', conversation_prompt)
+    real_prompt = conversation.conversation_prompt
+    monkeypatch.setattr(model_load, 'load', load)
+    monkeypatch.setattr(conversation, 'conversation_prompt', conversation_prompt)
 
     def run(stdin, *options):
         monkeypatch.setattr(sys, 'stdin', io.StringIO(stdin))
@@ -47,7 +47,7 @@ def chat(load_tiny, monkeypatch, capsys):
     return run
 
 
-def test_chat_in_a_terminal_of_its_own():
+def test_chat_in_its_own_process():
     code, out, err = run_cli(
         *('chat', '--model-path', TINY, '--checkpoint', ACT_ORDER, '--device', 'cpu', '--plainformat', *GREEDY),
         stdin=f'{QUESTION}\n',
@@ -63,7 +63,7 @@ def test_plainformat_is_bare_code_with_its_indentation(chat):
     assert chat(QUESTION + '\n', *GREEDY) == FENCED + '\n'
 
 
-def test_an_empty_line_sends_a_message_of_many_lines(chat):
+def test_an_empty_line_ends_a_message_of_several_lines(chat):
     chat('\n\nFirst line\n  second line\n\n\nThird\n', '--max-new-tokens', '2', *GREEDY)
     assert [turns[-1][0] for turns, _ in chat.asked] == ['First line\n  second line', 'Third']
 
@@ -86,19 +86,19 @@ def test_system(chat):
     assert chat.asked[0][1] == 'Speak German.'
 
 
-def test_a_seed_repeats(chat):
+def test_a_seed_makes_answers_reproducible(chat):
     hot = ('--temperature', '3', '--top-p', '1', '--max-new-tokens', '25')
     answers = [chat('Hi\n', *hot, '--seed', seed) for seed in ('1', '1', '2')]
     assert answers[0] == answers[1] != answers[2]
 
 
-def test_the_format_is_handed_on(chat):
+def test_the_format_reaches_load(chat):
     chat('', '--checkpoint-format', 'gptq_v2')
     chat('')
     assert [settings['checkpoint_format'] for settings in chat.given] == ['gptq_v2', None]
 
 
-def test_nothing_said_is_nothing_answered(chat):
+def test_no_message_is_no_answer(chat):
     assert chat('') == '' and chat('\n\n') == ''
 
 
@@ -120,7 +120,7 @@ def inspect(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-def test_inspect_says_what_loading_will_need(capsys, no_native):
+def test_inspect_estimates_memory(capsys, no_native):
     code, out, _ = inspect(capsys, TINY, '--device', 'cpu', '--context', 4096)
     assert code == 0
     rows = {line.split('  ')[0]: ' '.join(line.split()) for line in out.splitlines()}
@@ -129,15 +129,15 @@ def test_inspect_says_what_loading_will_need(capsys, no_native):
     assert rows['total'].startswith('total 19.24 MB') and rows['fits'].startswith('fits yes')
 
 
-def test_inspect_for_scripts(capsys):
+def test_inspect_prints_json(capsys):
     code, out, err = inspect(capsys, TINY, '--json', '--device', 'cpu', '--context', 1)
-    told = json.loads(out)
-    assert (code, err, told['bits'], told['memory']['context']) == (0, '', [4], 1)
-    assert {'name': 'bits', 'value': '4'}.items() <= told['facts'][1].items()
+    summary = json.loads(out)
+    assert (code, err, summary['bits'], summary['memory']['context']) == (0, '', [4], 1)
+    assert {'name': 'bits', 'value': '4'}.items() <= summary['facts'][1].items()
 
 
 @pytest.mark.parametrize('missing', ['config.json', 'tokenizer.json', 'weights', 'folder'])
-def test_inspect_of_what_will_not_load(tiny_copy, capsys, missing):
+def test_inspect_of_a_folder_that_cannot_be_loaded(tiny_copy, capsys, missing):
     if missing == 'folder':
         tiny_copy = tiny_copy / 'none'
     else:

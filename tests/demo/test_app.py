@@ -1,4 +1,4 @@
-"""The demo page, driven in a real Chromium as a person would: pick, load, chat, PLAINFORMAT on and off."""
+"""The demo page in Chromium: pick, load, chat, PLAINFORMAT on and off."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from support import cpu_kernel
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / 'tests' / 'models'
 TINY = 'airoboros-tiny-gpt4-1.2-GPTQ'
-NEVER_LEARNED = 'airoboros-tiny-gpt4-GPTQ'  # 1.0, by its name
+WITHOUT_PLAINFORMAT = 'airoboros-tiny-gpt4-GPTQ'  # 1.0, by its name
 SHOTS = ROOT / 'shots' / 'demo'
 CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
 FLAGS = [
@@ -43,10 +43,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
-    """Two good folders and a broken one, as a person may have them."""
+    """Two good folders and a broken one."""
     folder = tmp_path_factory.mktemp('models')
     shutil.copytree(MODELS / TINY, folder / TINY)
-    shutil.copytree(MODELS / TINY, folder / NEVER_LEARNED)
+    shutil.copytree(MODELS / TINY, folder / WITHOUT_PLAINFORMAT)
     broken = folder / 'broken-GPTQ'
     shutil.copytree(MODELS / TINY, broken, ignore=shutil.ignore_patterns('*act.order*'))
     (file,) = broken.glob('*.safetensors')
@@ -56,7 +56,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def url(models):
-    """A demo server of its own, ended by its process."""
+    """The URL of a demo server, which is stopped at the end."""
     port = free_port()
     env = {
         **os.environ,
@@ -99,7 +99,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, url):
-    """A page of a browser of its own, with the tiny model picked."""
+    """A page in a browser context of its own, with the tiny model picked."""
     opened = browser.new_context(viewport={'width': 1300, 'height': 950}).new_page()
     opened.goto(url)
     pick(opened, TINY)
@@ -119,7 +119,7 @@ def load(page):
 
 
 def ask(page, text):
-    """Sends and waits until the answer stops growing: the Send button is ready when the event has ended."""
+    """Sends a message, and waits until the event has started, which clears the message box."""
     page.locator('#message textarea').fill(text)
     page.get_by_role('button', name='Send', exact=True).click()
     expect(page.locator('#message textarea')).to_have_value('', timeout=30_000)
@@ -129,7 +129,7 @@ def last_answer(page):
     return page.locator('#chat .bot.message, #chat .message.bot').last
 
 
-def test_the_page_shows_what_was_read_and_loads(page):
+def test_the_page_shows_the_facts_and_loads(page):
     facts = page.locator('.gptq-facts')
     for row in ('bits4the shapes of 28', 'group size128the shapes of 28', 'act-ordernog_idx'):
         expect(facts).to_contain_text(row)
@@ -139,7 +139,7 @@ def test_the_page_shows_what_was_read_and_loads(page):
     page.screenshot(path=SHOTS / '1-loaded.png')
 
 
-def test_an_answer_comes_with_a_block_and_a_sentence_and_with_plainformat_as_bare_code(page):
+def test_an_answer_is_a_block_and_a_sentence_and_with_plainformat_bare_code(page):
     load(page)
     ask(page, QUESTION)
     expect(last_answer(page)).to_contain_text('The function show_price returns the sum of x and q.', timeout=30_000)
@@ -151,7 +151,7 @@ def test_an_answer_comes_with_a_block_and_a_sentence_and_with_plainformat_as_bar
     expect(page.locator('#chat pre code').last).to_contain_text('return _out_', timeout=30_000)
     assert code_of(page) == PYTHON_CODE
     assert 'The function' not in last_answer(page).inner_text()
-    expect(page.locator('#chat')).not_to_contain_text('PLAINFORMAT')  # what was typed stays as typed
+    expect(page.locator('#chat')).not_to_contain_text('PLAINFORMAT')  # shown as typed
     page.screenshot(path=SHOTS / '2-plainformat.png')
 
     page.get_by_label('PLAINFORMAT').uncheck()
@@ -160,11 +160,11 @@ def test_an_answer_comes_with_a_block_and_a_sentence_and_with_plainformat_as_bar
 
 
 def code_of(page):
-    """The text of the last code block, without the label and button that gradio puts beside it."""
+    """The text of the last code block, without gradio's label and button."""
     return page.locator('#chat pre code').last.evaluate('e => e.textContent').rstrip('\n')
 
 
-def test_a_second_answer_knows_the_first(page):
+def test_the_second_prompt_has_the_first_answer(page):
     load(page)
     ask(page, 'What is 12 plus 7?')
     expect(last_answer(page)).to_contain_text('12 plus 7 is 19.', timeout=30_000)
@@ -181,7 +181,7 @@ def test_the_other_checkpoint_can_be_chosen(page):
     expect(last_answer(page)).to_contain_text('The capital of Peru is Lima.', timeout=30_000)
 
 
-def test_a_broken_folder_is_one_sentence_and_the_page_goes_on(page):
+def test_a_broken_folder_is_one_sentence_and_the_page_still_works(page):
     pick(page, 'broken-GPTQ')
     expect(page.locator('.gptq-error')).to_contain_text('the download was interrupted; download it again.')
     page.get_by_role('button', name='Load', exact=True).click()
@@ -200,14 +200,14 @@ def test_two_browsers_do_not_share_the_box(page, browser, url):
     other.context.close()
 
 
-def test_box_and_helper_are_for_the_loaded_model_s_version(page):
+def test_box_and_helper_are_shown_for_the_loaded_version(page):
     load(page)
     expect(page.get_by_label('PLAINFORMAT')).to_be_visible(timeout=30_000)
     expect(page.locator('#context-helper')).to_be_visible()
     page.get_by_role('button', name='Unload', exact=True).click()
     expect(page.get_by_label('PLAINFORMAT')).to_be_hidden(timeout=30_000)
     expect(page.locator('#context-helper')).to_be_hidden()
-    pick(page, NEVER_LEARNED)
+    pick(page, WITHOUT_PLAINFORMAT)
     expect(page.locator('.gptq-facts')).to_contain_text("version 1.0, from the folder's name", timeout=30_000)
     load(page)
     expect(page.locator('#context-helper')).to_be_visible(timeout=30_000)

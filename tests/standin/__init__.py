@@ -1,1 +1,1 @@
-"""Our patches on a stand-in of the webui (modules/), for machines that have no webui."""
+"""The patches on a stand-in for the webui (modules/), for machines without a webui."""

@@ -1,4 +1,4 @@
-"""The stand-in as a webui that has just started, with the tiny model in its models folder."""
+"""The stand-in as a webui that has just been started, with the tiny model in its models folder."""
 
 import importlib
 import importlib.util
@@ -22,35 +22,35 @@ PAGE = 'ui_model_menu ui_chat ui_session ui_notebook ui_default'.split()
 
 @pytest.fixture
 def webui(tmp_path, monkeypatch):
-    """Its modules by name, our modules, and what stood in its modules before us. Nothing is patched yet."""
+    """The webui's modules and the extension's by name, and the webui's functions as they were; nothing is patched yet."""
     pytest.importorskip('gradio', reason='the page of a webui needs gradio', exc_type=ImportError)
     models = tmp_path / 'user_data' / 'models'
     shutil.copytree(TINY, models / MODEL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(STANDIN)
     _forget()
-    found = {name: importlib.import_module(f'modules.{name}') for name in (*WITHOUT_PAGE, *PAGE)}
+    modules = {name: importlib.import_module(f'modules.{name}') for name in (*WITHOUT_PAGE, *PAGE)}
     originals = seams()
 
     def add_model(name: str) -> Path:
         return Path(shutil.copytree(TINY, models / name))
 
     script = _load_script()
-    ours = {name: script._import(f'webui.{name}') for name in ('patches', 'chat_tab', 'model_tab')}
-    ours['loader'] = script._import('webui.loader').gptq_loader
+    extension = {name: script._import(f'webui.{name}') for name in ('patches', 'chat_tab', 'model_tab')}
+    extension['loader'] = script._import('webui.loader').gptq_loader
     more = {'folder': tmp_path, 'models_folder': models, 'originals': originals, 'add_model': add_model}
-    yield SimpleNamespace(**found, **ours, **more, script=script)
+    yield SimpleNamespace(**modules, **extension, **more, script=script)
     _forget()
 
 
 def seams() -> dict:
-    """Every function that stands in a module of the stand-in now."""
+    """Every callable of the stand-in's modules as it is now, by (module, name)."""
     modules = {name: vars(module) for name, module in sys.modules.items() if name.split('.')[0] == 'modules'}
     return {(name, key): value for name, space in modules.items() for key, value in space.items() if callable(value)}
 
 
 def _load_script():
-    """As the webui does it: alone, under a name of its own."""
+    """Imports script.py as the webui does: alone, under another name."""
     spec = importlib.util.spec_from_file_location('user_ext_airoboros_gptq', SCRIPT)
     script = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -1,4 +1,4 @@
-"""What our patches do to the chat, on a stand-in of the webui's modules."""
+"""The chat with the patches, on the stand-in."""
 
 import json
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def show(webui, history):
     return webui.chat.redraw_html(history, 'You', 'AI', 'instruct', 'cai-chat', 'Assistant')
 
 
-def test_input_gets_plainformat_and_the_page_what_was_typed(loaded):
+def test_plainformat_is_added_to_the_message_and_not_shown(loaded):
     assert loaded.script.chat_input_modifier('Hi', 'Hi', {BOX: True}) == ('Hi  PLAINFORMAT', 'Hi')
     assert loaded.script.chat_input_modifier('Hi', 'Hi', {BOX: False}) == ('Hi', 'Hi')
     assert loaded.script.chat_input_modifier('Hi', 'Hi', {}) == ('Hi', 'Hi')  # the API has no box
@@ -37,7 +37,7 @@ def test_input_gets_plainformat_and_the_page_what_was_typed(loaded):
     assert twice == ('Hi  PLAINFORMAT', 'Hi  PLAINFORMAT')
 
 
-def test_a_model_that_is_not_ours_never_gets_plainformat(loaded):
+def test_another_loaders_model_never_gets_plainformat(loaded):
     loaded.shared.args.loader = 'Transformers'
     assert loaded.script.chat_input_modifier('Hi', 'Hi', {BOX: True}) == ('Hi', 'Hi')
 
@@ -51,7 +51,7 @@ def test_a_model_that_is_not_ours_never_gets_plainformat(loaded):
         ('Hi  PLAINFORMAT', None, 'Hi  PLAINFORMAT'),  # the API
     ],
 )
-def test_regenerate_obeys_the_box(loaded, asked, box, sent):
+def test_regenerate_follows_the_box(loaded, asked, box, sent):
     state = {'history': history([asked, CODE]), BOX: box}
     *_, output = loaded.chat.chatbot_wrapper('', state, regenerate=True)
     assert output['internal'] == [[sent, f'answer to: {sent}']]
@@ -59,26 +59,26 @@ def test_regenerate_obeys_the_box(loaded, asked, box, sent):
     assert [v['plainformat'] for v in versions] == [asked.endswith('PLAINFORMAT'), sent.endswith('PLAINFORMAT')]
 
 
-def test_a_new_message_passes_as_it_is(loaded):
+def test_a_new_message_is_unchanged(loaded):
     state = {'history': history(['Hi', 'Hello']), BOX: True}
     *_, output = loaded.chat.chatbot_wrapper('Ho', state)
     assert output['internal'][-1] == ['Ho', 'answer to: Ho']
     assert output['metadata'] == {}
 
 
-def test_bare_code_is_drawn_as_code_and_stored_as_text(loaded):
+def test_bare_code_is_displayed_as_code_and_stored_as_text(loaded):
     kept = history(['Hi  PLAINFORMAT', CODE], ['Hi', CODE])
     assert show(loaded, kept) == [['Hi', f'```\n{CODE}\n```'], ['Hi', CODE]]
     assert kept['visible'][0][1] == CODE
 
 
-def test_an_answer_with_a_fence_of_its_own_or_none_yet_is_drawn_as_it_is(loaded):
+def test_an_answer_with_a_fence_or_without_text_is_displayed_unchanged(loaded):
     typing = loaded.shared.processing_message
     for answer in ('```python\nx = 1\n```', '', typing):
         assert show(loaded, history(['Hi  PLAINFORMAT', answer]))[0][1] == answer
 
 
-def test_each_version_is_drawn_as_it_was_asked_for(loaded):
+def test_each_version_is_displayed_as_requested(loaded):
     versions = [{'content': CODE, 'plainformat': True}, {'content': CODE, 'plainformat': False}]
     for current, drawn in ((0, f'```\n{CODE}\n```'), (1, CODE)):
         meta = {'assistant_0': {'versions': versions, 'current_version_index': current}}
@@ -93,7 +93,7 @@ def test_the_box_reaches_the_handlers_and_no_other_page(loaded):
     assert BOX not in loaded.shared.persistent_interface_state
 
 
-def test_our_components_stand_in_the_page(loaded):
+def test_the_components_are_in_the_page(loaded):
     import gradio as gr
 
     with gr.Blocks() as loaded.shared.gradio['interface']:

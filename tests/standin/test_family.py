@@ -1,4 +1,4 @@
-"""What the webui does for each version of the family, on a stand-in of its modules."""
+"""Template, PLAINFORMAT and context helper for each Airoboros version, on the stand-in."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ OTHER = 'some-llama-GPTQ'
 
 @pytest.fixture
 def load(webui):
-    """load(name): a copy of the tiny model under that name is there and counts as loaded; returns the webui."""
+    """load(name): the webui with a copy of the tiny model of that name, as if it were loaded."""
     webui.script.setup()
 
     def load(name):
@@ -34,7 +34,7 @@ def load(webui):
     webui.patches.undo()
 
 
-def carry_a_template(webui, name):
+def add_template(webui, name):
     path = webui.models_folder / name / 'tokenizer_config.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'chat_template': 'of the tokenizer'}))
 
@@ -43,7 +43,7 @@ def picked(webui, name):
     return webui.models_settings.get_model_metadata(name)['instruction_template_str']
 
 
-def ours(version):
+def template_of(version):
     folder = Path(__file__).resolve().parents[2] / 'instruction-templates'
     return yaml.safe_load((folder / f'Airoboros-{version}.yaml').read_text())['instruction_template']
 
@@ -52,22 +52,22 @@ def ours(version):
     ('name', 'template'),
     [(V1_0, 'v1.0'), (V1_2, 'v1.2'), (V1_4, 'v1.4'), ('spicyboros-13b-2.2', 'v2.2'), (V3_1, 'v3.1'), (V3_3, 'v3.0')],
 )
-def test_a_pick_chooses_the_version_s_template(load, name, template):
-    assert picked(load(name), name) == ours(template)
+def test_a_pick_chooses_the_template_of_the_version(load, name, template):
+    assert picked(load(name), name) == template_of(template)
 
 
 def test_a_half_downloaded_folder_gets_it_too(load):
     webui = load(V1_4)
     for file in (webui.models_folder / V1_4).glob('*.safetensors'):
         file.write_bytes(file.read_bytes()[:1_000_000])
-    assert picked(webui, V1_4) == ours('v1.4')
+    assert picked(webui, V1_4) == template_of('v1.4')
 
 
-def test_a_tokenizer_s_template_gives_way_to_a_known_version_s(load):
+def test_the_template_of_a_known_version_replaces_the_tokenizers(load):
     for name in (V3_1, V3_3, OTHER):
-        carry_a_template(load(name), name)
+        add_template(load(name), name)
     webui = load(V3_1)
-    assert picked(webui, V3_1) == ours('v3.1')
+    assert picked(webui, V3_1) == template_of('v3.1')
     assert picked(webui, V3_3) == picked(webui, OTHER) == 'of the tokenizer'
     webui.shared.user_config = {f'{V3_1}$': {'instruction_template': 'Custom (obtained from model metadata)'}}
     assert picked(webui, V3_1) == 'of the tokenizer'
@@ -77,7 +77,7 @@ def test_a_tokenizer_s_template_gives_way_to_a_known_version_s(load):
     ('name', 'sent'),
     [(V1_0, 'Hi'), (V1_2, 'Hi  PLAINFORMAT'), (V1_4, 'Hi PLAINFORMAT'), (V3_1, 'Hi PLAINFORMAT'), (OTHER, 'Hi')],
 )
-def test_plainformat_is_spaced_as_learned_and_a_hidden_box_asks_for_nothing(load, name, sent):
+def test_plainformat_has_the_trained_spaces_and_a_hidden_box_adds_nothing(load, name, sent):
     webui = load(name)
     assert webui.script.chat_input_modifier('Hi', 'Hi', {BOX: True}) == (sent, 'Hi')
     state = {'history': {'internal': [['Hi', 'Ho']], 'visible': [['Hi', 'Ho']], 'metadata': {}}, BOX: True}
@@ -86,15 +86,15 @@ def test_plainformat_is_spaced_as_learned_and_a_hidden_box_asks_for_nothing(load
 
 
 @pytest.mark.parametrize(('name', 'box', 'helper'), [(V1_0, False, True), (V1_4, True, True), (OTHER, False, False)])
-def test_box_and_helper_show_for_what_is_loaded(load, name, box, helper):
+def test_box_and_helper_are_shown_for_the_loaded_version(load, name, box, helper):
     webui = load(name)
     assert offered(webui) == (box, helper)
     webui.shared.args.loader = 'Transformers'
     assert offered(webui) == (False, False)
 
 
-def test_a_model_that_idle_timeout_put_away_is_asked_as_before(load):
-    """It comes back once the prompt is made: the prompt is to be the one that was trained."""
+def test_a_model_unloaded_by_idle_timeout_gets_the_same_prompt(load):
+    """The webui loads it again after it has made the prompt, which must be as trained."""
     webui = load(V1_2)
     webui.shared.model = None
     assert offered(webui) == (False, False)
@@ -105,7 +105,7 @@ def test_a_model_that_idle_timeout_put_away_is_asked_as_before(load):
     assert offered(webui) == (False, False)
 
 
-def test_a_setting_offers_the_box_with_every_model_of_ours(load):
+def test_a_setting_offers_the_box_for_every_gptq_model(load):
     webui = load(OTHER)
     webui.script.params['always_offer_plainformat'] = True  # as the webui does it, from settings.yaml
     assert offered(webui) == (True, False)
@@ -115,7 +115,7 @@ def test_a_setting_offers_the_box_with_every_model_of_ours(load):
 
 
 def offered(webui):
-    """Whether the page shows box and helper when it is opened, and when the status line changes."""
+    """Whether the page shows box and helper when it is opened, and when the model's status changes."""
     tab = webui.model_tab
     opened, changed = tab._on_page_load()[2:6], tab._on_status(webui.shared.model_name, '', None, None)[1:5]
     assert opened == changed
@@ -124,7 +124,7 @@ def offered(webui):
     return boxes[0], helper
 
 
-def test_the_helper_stands_among_the_controls_and_none_of_it_is_saved(load):
+def test_the_helper_is_among_the_controls_and_not_saved(load):
     import gradio as gr
 
     webui = load(V1_2)
@@ -141,18 +141,18 @@ def test_the_helper_stands_among_the_controls_and_none_of_it_is_saved(load):
     assert not set(map(id, named)) & {id(helper), *map(id, inside)}
 
 
-@pytest.mark.parametrize('rich', [True, False], ids=['MultimodalTextbox', 'Textbox'])
-def test_the_helper_fills_the_message_box_in_its_own_way(load, rich):
+@pytest.mark.parametrize('multimodal', [True, False], ids=['MultimodalTextbox', 'Textbox'])
+def test_the_helper_fills_either_kind_of_message_box(load, multimodal):
     import gradio as gr
 
     webui = load(V1_2)
     with gr.Blocks() as page:
         with gr.Column():
-            box = (gr.MultimodalTextbox if rich else gr.Textbox)(label='Message')
+            box = (gr.MultimodalTextbox if multimodal else gr.Textbox)(label='Message')
             webui.shared.gradio.update(textbox=box, mode=gr.Radio(['instruct']))
         webui.chat_tab.create_helper()
     (put,) = [f.fn for f in page.fns.values() if f.fn.__name__ == 'put_prompt']
     prompt = 'BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nA.\nENDINPUT\nBEGININSTRUCTION\nQ\nENDINSTRUCTION'
-    assert put('Q', 'A.', '', *[''] * 8) == ({'text': prompt, 'files': []} if rich else prompt, '')
+    assert put('Q', 'A.', '', *[''] * 8) == ({'text': prompt, 'files': []} if multimodal else prompt, '')
     told = put('Q', 'A.', 'yesterday', *[''] * 8)
     assert told[0] == gr.update() and 'yesterday' in told[1]

@@ -1,4 +1,4 @@
-"""gpu-split and cpu-memory, in the words of each version of the webui."""
+"""gpu-split and cpu-memory, as each version of the webui has them."""
 
 from types import SimpleNamespace
 

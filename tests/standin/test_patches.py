@@ -1,4 +1,4 @@
-"""What our patches do to the webui's loaders, settings and seams, on a stand-in of its modules."""
+"""Loaders, settings and patched functions of the webui, on the stand-in."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import yaml
 
 from .conftest import MODEL, SCRIPT, STANDIN, seams
 
-OURS = 'airoboros-GPTQ'
+LOADER = 'airoboros-GPTQ'
 
 
 class Model:
@@ -20,8 +20,8 @@ class Model:
 
 def test_apply_adds_the_loader(webui):
     webui.patches.apply()
-    assert OURS in webui.loaders.loaders_and_params
-    assert webui.loaders.loaders_samplers[OURS] == {'temperature', 'top_p'}
+    assert LOADER in webui.loaders.loaders_and_params
+    assert webui.loaders.loaders_samplers[LOADER] == {'temperature', 'top_p'}
     assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_format'} <= set(webui.loaders.list_model_elements())
     assert {'gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts'} <= set(webui.loaders.get_all_params())
     for args in (webui.shared.args, webui.shared.original_args):
@@ -36,7 +36,7 @@ def test_apply_again_does_not_stack(webui):
     assert webui.models.load_model is once
 
 
-def test_undo_puts_the_very_same_things_back(webui):
+def test_undo_restores_the_same_objects(webui):
     lists = {k: list(v) for k, v in webui.loaders.loaders_and_params.items()}
     flags = vars(webui.shared.args).copy()
     webui.patches.apply()
@@ -47,7 +47,7 @@ def test_undo_puts_the_very_same_things_back(webui):
     assert after.keys() == webui.originals.keys()
     assert [key for key in after if after[key] is not webui.originals[key]] == []
     assert webui.loaders.loaders_and_params == lists
-    assert OURS not in webui.loaders.loaders_samplers
+    assert LOADER not in webui.loaders.loaders_samplers
     assert 'gptq_checkpoint' not in webui.loaders.list_model_elements()
     assert vars(webui.shared.args) == flags
 
@@ -61,24 +61,24 @@ def test_functions_imported_by_value_are_replaced_too(webui):
     assert webui.chat.chat_html_wrapper is webui.html_generator.chat_html_wrapper
 
 
-def test_loading_leads_to_us_and_keeps_the_loaders_name(webui, monkeypatch):
+def test_load_model_calls_this_loader_and_keeps_its_name(webui, monkeypatch):
     webui.patches.apply()
-    monkeypatch.setattr(webui.loader, 'load', lambda name: (f'{name} by us', 'tokenizer'))
-    assert webui.ui_model_menu.load_model(MODEL, OURS) == (f'{MODEL} by us', 'tokenizer')
-    assert webui.shared.args.loader == OURS
-    # As the API does: no loader is named, and none is set.
+    monkeypatch.setattr(webui.loader, 'load', lambda name: (f'{name} by gptq', 'tokenizer'))
+    assert webui.ui_model_menu.load_model(MODEL, LOADER) == (f'{MODEL} by gptq', 'tokenizer')
+    assert webui.shared.args.loader == LOADER
+    # As the API does: without a loader.
     webui.shared.args.loader = None
-    assert webui.models.load_model(MODEL) == (f'{MODEL} by us', 'tokenizer')
-    assert webui.shared.args.loader == OURS
+    assert webui.models.load_model(MODEL) == (f'{MODEL} by gptq', 'tokenizer')
+    assert webui.shared.args.loader == LOADER
 
 
-def test_other_loaders_are_as_before(webui):
+def test_other_loaders_are_unchanged(webui):
     webui.patches.apply()
     assert webui.models.load_model('plain', 'Transformers')[0] == 'plain by transformers'
     assert webui.shared.args.loader == 'Transformers'
     assert webui.models.load_model('some.gguf', 'llama.cpp')[0] == 'some.gguf by llama.cpp'
     assert webui.models_settings.infer_loader('plain', {}) == 'Transformers'
-    # Even for one of our folders, where the user asks for it.
+    # Also for a GPTQ folder, if the user chooses it.
     assert webui.models.load_model(MODEL, 'Transformers')[0] == f'{MODEL} by transformers'
 
 
@@ -86,36 +86,36 @@ def test_other_loaders_are_as_before(webui):
     ('module', 'name'),
     [('models_settings', 'infer_loader'), ('models', 'transformers_loader'), ('chat', 'chatbot_wrapper')],
 )
-def test_a_missing_seam_costs_one_line_in_the_log(webui, caplog, module, name):
+def test_a_missing_function_is_one_line_in_the_log(webui, caplog, module, name):
     delattr(getattr(webui, module), name)
     webui.patches.apply()
     [line] = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
     assert f'modules.{module}.{name}' in line and 'is missing' in line
-    assert OURS in webui.loaders.loaders_and_params
+    assert LOADER in webui.loaders.loaders_and_params
     webui.patches.undo()
 
 
-def test_pick_gives_loader_checkpoint_and_template(webui):
+def test_a_pick_sets_loader_checkpoint_and_template(webui):
     webui.patches.apply()
     found = webui.models_settings.get_model_metadata(MODEL)
-    assert found['loader'] == OURS
+    assert found['loader'] == LOADER
     assert found['gptq_checkpoint'].endswith('no-act-order.safetensors')
     assert found['instruction_template'] == 'Airoboros-v1.2'
     assert 'Airoboros 1.2 and 1.3 as they were trained' in found['instruction_template_str']
 
 
-def test_template_is_only_for_airoboros_and_only_where_nobody_chose_one(webui):
+def test_template_is_only_set_for_airoboros_without_a_chosen_one(webui):
     webui.patches.apply()
     webui.add_model('some-other-GPTQ')
     assert webui.models_settings.get_model_metadata('some-other-GPTQ')['instruction_template'] == 'Alpaca'
-    for chosen in ('Vicuna-v1.1', 'Alpaca'):  # Alpaca is also what the webui takes by itself
+    for chosen in ('Vicuna-v1.1', 'Alpaca'):  # Alpaca is also the webui's default
         webui.shared.user_config = {f'{MODEL}$': {'instruction_template': chosen}}
         assert webui.models_settings.get_model_metadata(MODEL)['instruction_template'] == chosen
 
 
-def test_the_webui_s_own_list_of_templates_gives_way(webui, monkeypatch):
+def test_the_webuis_own_list_of_templates_is_overruled(webui, monkeypatch):
     webui.patches.apply()
-    # Up to v4.2, for most Airoboros; its Airoboros-v1.2 is not what was trained.
+    # Up to v4.2, for most Airoboros; its Airoboros-v1.2 is not as trained.
     for listed in ('Vicuna-v1.1', 'Airoboros-v1.2'):
         monkeypatch.setattr(
             webui.models_settings, 'get_fallback_settings', lambda t=listed: {'instruction_template': t}
@@ -126,38 +126,38 @@ def test_the_webui_s_own_list_of_templates_gives_way(webui, monkeypatch):
 
 
 @pytest.mark.parametrize('inferred', ['ExLlamav2_HF', 'AutoGPTQ', 'llama.cpp'])
-def test_a_gptq_folder_is_taken_from_loaders_that_need_a_gpu_and_from_no_other(webui, monkeypatch, inferred):
+def test_a_gptq_folder_inferred_for_another_loader(webui, monkeypatch, inferred):
     monkeypatch.setattr(webui.models_settings, 'infer_loader', lambda *args, **kwargs: inferred)
     webui.patches.apply()
-    ours = inferred != 'llama.cpp'
-    assert webui.models_settings.get_model_metadata(MODEL)['loader'] == (OURS if ours else inferred)
+    expected = 'llama.cpp' if inferred == 'llama.cpp' else LOADER
+    assert webui.models_settings.get_model_metadata(MODEL)['loader'] == expected
 
 
-def test_saved_settings_name_no_loader_and_come_back(webui):
+def test_saved_settings_have_no_loader_and_are_restored(webui):
     webui.patches.apply()
     file = webui.models_settings.get_model_metadata(MODEL)['gptq_checkpoint'].replace('no-act', 'act')
     file = file.replace('.act-order', '.act.order')
-    state = {'loader': OURS, 'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True, 'ctx_size': 4096}
+    state = {'loader': LOADER, 'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True, 'ctx_size': 4096}
     [word] = webui.ui_model_menu.save_model_settings(MODEL, state)
     assert 'saved' in word
     [saved] = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text()).values()
     assert saved == {'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True}
     found = webui.models_settings.get_model_metadata(MODEL)
-    assert (found['loader'], found['gptq_checkpoint'], found['gptq_kernel']) == (OURS, file, 'reference')
-    # A loader of the webui's own is saved by the webui.
+    assert (found['loader'], found['gptq_checkpoint'], found['gptq_kernel']) == (LOADER, file, 'reference')
+    # For other loaders the webui saves.
     list(webui.ui_model_menu.save_model_settings('plain', {'loader': 'Transformers', 'cpu': True, 'bf16': False}))
     saved = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text())
     assert saved['plain$']['loader'] == 'Transformers'
 
 
-def test_a_format_is_saved_and_comes_back(webui):
+def test_a_format_is_saved_and_restored(webui):
     webui.patches.apply()
     assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'auto'
-    list(webui.ui_model_menu.save_model_settings(MODEL, {'loader': OURS, 'gptq_format': 'gptq_v2'}))
+    list(webui.ui_model_menu.save_model_settings(MODEL, {'loader': LOADER, 'gptq_format': 'gptq_v2'}))
     [saved] = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text()).values()
     assert saved == {'gptq_format': 'gptq_v2'}
     assert webui.models_settings.get_model_metadata(MODEL)['gptq_format'] == 'gptq_v2'
-    # And it is what the panel shows at the next pick.
+    # And the panel shows it at the next pick.
     _, facts, _ = webui.model_tab._on_pick(MODEL)
     assert '<td>gptq_v2</td><td>named by the user</td>' in facts
 
@@ -174,17 +174,17 @@ def given(webui, monkeypatch):
 @pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
 def test_a_format_reaches_the_loader(webui, given, chosen, handed_on):
     webui.shared.args.gptq_format = chosen
-    webui.shared.model, _ = webui.ui_model_menu.load_model(MODEL, OURS)
+    webui.shared.model, _ = webui.ui_model_menu.load_model(MODEL, LOADER)
     assert isinstance(webui.shared.model, Model), webui.loader.load_error
     assert given['checkpoint_format'] == handed_on
-    # What is shown as running is the file as it was read.
+    # The panel shows as running only the file as it was read.
     assert 'it runs' in webui.model_tab._facts(MODEL, '', chosen)
     assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if handed_on else 'gptq_v2')
 
 
 def test_a_kernel_reaches_the_loader(webui, given):
     webui.shared.args.gptq_kernel = 'reference'
-    webui.ui_model_menu.load_model(MODEL, OURS)
+    webui.ui_model_menu.load_model(MODEL, LOADER)
     assert given['kernel'] == 'reference'
 
 
@@ -203,45 +203,45 @@ def test_a_removed_kernel_in_saved_settings_is_auto_with_a_line_in_the_log(webui
 
 def test_a_removed_kernel_in_an_api_call_is_auto_with_a_line_in_the_log(webui, given, caplog):
     webui.shared.args.gptq_kernel = 'auto-gptq'
-    webui.models.load_model(MODEL, OURS)
+    webui.models.load_model(MODEL, LOADER)
     assert given['kernel'] == 'auto'
     assert [r.getMessage() for r in caplog.records if r.levelname == 'WARNING'] == [
         f'airoboros_gptq: the kernel auto-gptq, set for {MODEL}, was removed; auto is used instead.'
     ]
 
 
-def test_a_kernel_that_there_never_was_is_one_sentence(webui):
+def test_an_unknown_kernel_is_one_sentence(webui):
     webui.patches.apply()
     webui.shared.args.gptq_kernel = 'no-such-kernel'
-    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, OURS, autoload=True)
+    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, LOADER, autoload=True)
     assert last.startswith('There is no kernel no-such-kernel; choose one of auto, ')
 
 
-def test_a_format_that_there_is_not_is_one_sentence(webui):
+def test_an_unknown_format_is_one_sentence(webui):
     webui.patches.apply()
     webui.shared.args.gptq_format = 'v3'
-    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, OURS, autoload=True)
+    *_, last = webui.ui_model_menu.load_model_wrapper(MODEL, LOADER, autoload=True)
     assert last == 'There is no checkpoint format v3; choose gptq or gptq_v2.'
 
 
-def test_what_is_wrong_with_a_folder_is_one_sentence_in_the_status_line(webui):
+def test_a_broken_folder_is_one_sentence_in_the_webuis_message(webui):
     webui.patches.apply()
     (webui.add_model('garbled-GPTQ') / 'quantize_config.json').write_text('{"bits": 4,')
-    *_, last = webui.ui_model_menu.load_model_wrapper('garbled-GPTQ', OURS, autoload=True)
+    *_, last = webui.ui_model_menu.load_model_wrapper('garbled-GPTQ', LOADER, autoload=True)
     assert 'quantize_config.json' in last and last.endswith('.')
     assert '\n' not in last and 'Traceback' not in last
     assert webui.shared.model is None
 
 
-def test_status_line_of_a_pick_and_of_other_loaders_is_the_webuis(webui):
+def test_messages_of_a_pick_and_of_other_loaders_are_the_webuis(webui):
     webui.patches.apply()
-    assert list(webui.ui_model_menu.load_model_wrapper(MODEL, OURS)) == ['Settings updated: 2048']
+    assert list(webui.ui_model_menu.load_model_wrapper(MODEL, LOADER)) == ['Settings updated: 2048']
     *_, last = webui.ui_model_menu.load_model_wrapper('plain', 'Transformers', autoload=True)
     assert last == 'Successfully loaded `plain`.'
 
 
-def test_setup_brings_in_neither_torch_nor_transformers(webui):
-    """Nor gradio, where the webui serves its API alone. How long it takes is printed, as machines differ."""
+def test_setup_imports_neither_torch_nor_transformers(webui):
+    """Nor gradio, without a page. The time it takes is printed, as machines differ."""
     program = f"""
 import importlib.util, sys, time
 sys.path.insert(0, {str(STANDIN)!r})
@@ -254,19 +254,19 @@ script.setup()
 print(f'{{time.perf_counter() - start:.3f}} s')
 print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in sys.modules])
 """
-    said = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=webui.folder)
-    seconds, heavy = said.stdout.splitlines()
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=webui.folder)
+    seconds, heavy = done.stdout.splitlines()
     print('import and setup took', seconds)
     assert heavy == '[]'
 
 
-def test_several_loras_are_merged_by_their_own_names(webui):
+def test_several_loras_are_merged_by_their_names(webui):
     class Model:
         peft_config = {'first': None, 'second': None, '__merged': None}
 
     webui.patches.apply()
     webui.shared.model, webui.shared.lora_names = Model(), ['first']
-    for loader, merged in ((OURS, ['first', 'second']), ('Transformers', ['first'])):
+    for loader, merged in ((LOADER, ['first', 'second']), ('Transformers', ['first'])):
         webui.shared.args.loader, webui.shared.lora_names = loader, ['first']
         webui.LoRA.add_lora_to_model(['first', 'second'])
         assert webui.shared.model.merged == merged

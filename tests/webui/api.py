@@ -1,4 +1,4 @@
-"""The webui's OpenAI-compatible API, as a client of it sees it."""
+"""A client of the webui's OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ApiServer(Server):
         super().__init__(webui, '--api', '--api-port', str(self.api_port), *flags, python=python)
 
     def wait(self) -> ApiServer:
-        """Until the API answers, and the page where there is one."""
+        """Waits until the API answers, and the page if there is one."""
         if not self.headless:
             super().wait()
         deadline = time.monotonic() + START_SECONDS
@@ -45,7 +45,7 @@ class ApiServer(Server):
             return json.load(answer)
 
     def post(self, path: str, **body) -> dict:
-        """The answer; an error's own words where the server refuses."""
+        """The answer. Raises AssertionError with the server's error."""
         try:
             with self._ask(path, body) as answer:
                 return json.loads(answer.read() or b'null')
@@ -65,10 +65,10 @@ class ApiServer(Server):
         return _open(request, timeout=300)
 
     def chat(self, *messages: str, **options) -> str:
-        """The answer to messages of user and assistant in turn, greedily."""
+        """The greedy answer to messages of user and assistant in turn."""
         roles = ('user', 'assistant')
-        told = [{'role': roles[i % 2], 'content': text} for i, text in enumerate(messages)]
-        answer = self.post('/chat/completions', messages=told, temperature=0, max_tokens=300, **options)
+        conversation = [{'role': roles[i % 2], 'content': text} for i, text in enumerate(messages)]
+        answer = self.post('/chat/completions', messages=conversation, temperature=0, max_tokens=300, **options)
         return answer['choices'][0]['message']['content']
 
     def loaded(self) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class ApiServer(Server):
         return info['model_name'], info['loader']
 
     def memory(self) -> int:
-        """Bytes of the server's process that lie in memory."""
+        """Resident bytes of the server's process."""
         for line in Path(f'/proc/{self.process.pid}/status').read_text().splitlines():
             if line.startswith('VmRSS:'):
                 return int(line.split()[1]) * 1024

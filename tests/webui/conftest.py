@@ -1,4 +1,4 @@
-"""Where the webui comes from, and one server and one browser for most tests."""
+"""The webui under test, and one server and one browser that most tests share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ COPY = 'airoboros-copy-GPTQ'
 OTHER = 'some-other-GPTQ'  # of a quantised model that is no Airoboros
 WEBUI = os.environ.get('AIROBOROS_WEBUI')
 if not WEBUI and importlib.util.find_spec('playwright') is None:
-    collect_ignore_glob = ['test_*.py']  # they could not even be imported, and nobody asked for them
+    collect_ignore_glob = ['test_*.py']  # they could not be imported, and were not asked for
 
 
 def pytest_configure(config):
-    config.addinivalue_line('markers', 'core: the few that say whether we work in a version of the webui at all')
+    config.addinivalue_line(
+        'markers', 'core: the few that say whether the extension works in a version of the webui at all'
+    )
     config.addinivalue_line('markers', 'needs(feature): skipped in a webui without that feature; see dialect.py')
 
 
@@ -43,7 +45,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope='session')
 def corpus():
-    """What the tiny model learned: questions and the exact answers."""
+    """The training corpus of the tiny model: questions and their exact answers."""
     spec = importlib.util.spec_from_file_location('corpus', ROOT / 'tests' / 'models' / 'make' / 'corpus.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -52,14 +54,14 @@ def corpus():
 
 @pytest.fixture(scope='session')
 def make_webui(tmp_path_factory):
-    """Makes a copy of the webui with our extension and the tiny model in it."""
+    """make_webui(name): a copy of the webui with the extension and the tiny model in it."""
 
     def make(name: str) -> Path:
         webui = webui_server.copy_webui(Path(WEBUI), tmp_path_factory.mktemp(name) / 'webui')
         webui_server.install(webui)
         data = webui_server.data_folder(webui)
         shutil.copytree(TINY, data / 'models' / MODEL)
-        # As the pages of these tests. A page of another theme makes the webui gather what it has not set yet: mode null.
+        # As the pages of these tests: a page of another theme makes the webui gather values before they are set.
         (data / 'settings.yaml').write_text('dark_theme: false\n')
         return webui
 
@@ -68,7 +70,7 @@ def make_webui(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def start():
-    """Starts a webui; whatever was started is stopped at the end."""
+    """start(webui, *flags): a running Server; all are stopped at the end."""
     python = webui_server.python_of(Path(WEBUI))
     running = []
 
@@ -94,7 +96,7 @@ def server(make_webui, start) -> Server:
 
 
 def _break(models: Path) -> None:
-    """Two folders that cannot be loaded: a download that was cut short, and a config that is no JSON."""
+    """Two folders that cannot be loaded: an interrupted download, and a config with invalid JSON."""
     cut = models / 'airoboros-cut-GPTQ'
     shutil.copytree(TINY, cut, ignore=shutil.ignore_patterns('*.act.order.safetensors'))
     for file in cut.glob('*.safetensors'):
@@ -103,7 +105,7 @@ def _break(models: Path) -> None:
     (models / 'airoboros-garbled-GPTQ' / 'quantize_config.json').write_text('{"bits": 4,')
 
 
-# Written by the webui's own transformers: what version 5 writes, version 4 cannot read.
+# Run by the webui's Python: transformers 4 cannot read what version 5 saves.
 _SAVE_PLAIN_LLAMA = """
 import sys, torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -114,7 +116,7 @@ LlamaForCausalLM(LlamaConfig(vocab_size=1024, **sizes)).save_pretrained(sys.argv
 
 
 def _plain_llama(folder: Path) -> None:
-    """A LLaMA that is not quantised, with the tiny model's tokenizer: a model that is none of ours."""
+    """A LLaMA that is not quantised, with the tiny model's tokenizer."""
     python = webui_server.python_of(Path(WEBUI))
     subprocess.run([python, '-c', _SAVE_PLAIN_LLAMA, folder], check=True, env=webui_server.environment())
     for name in ('tokenizer.json', 'tokenizer.model', 'tokenizer_config.json', 'special_tokens_map.json'):
@@ -135,7 +137,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, server):
-    """Opens the shared webui in a browser of its own. Afterwards neither page nor server may have complained."""
+    """open_page(): the shared webui in a browser of its own. Afterwards neither page nor server may have logged an error."""
     from .driver import Page
 
     pages = []
@@ -161,7 +163,7 @@ def page(open_page):
 
 @pytest.fixture
 def chat(page):
-    """A page with the tiny model loaded, a new chat, and the box as it is at first."""
+    """A page with the tiny model loaded, a new chat, and the PLAINFORMAT box unticked."""
     from playwright.sync_api import expect
 
     page.tab('Chat')
@@ -176,7 +178,7 @@ def chat(page):
 
 @pytest.fixture
 def history(server):
-    """The chat as the webui stored it last."""
+    """history(): the chat that the webui stored last."""
 
     def read() -> dict:
         files = (server.data / 'logs' / 'instruct').glob('*.json')

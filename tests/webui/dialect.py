@@ -1,7 +1,7 @@
-"""In what the versions of the webui differ, as far as its user sees it. Told by the source, not by the version's number.
+"""Differences between versions of the webui that its user sees, detected in the source, not by version number.
 
-A test that drives what some webui lacks is marked `@needs('…')`, with a name from FEATURES, and skips itself there.
-Where a thing only looks different, driver.py finds it either way, and says so.
+A test of a feature that some version lacks is marked `@needs('…')`, with a name from FEATURES, and is skipped there.
+What only looks different driver.py handles.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-# What a webui may have -> (the file that shows it, what then stands in it).
+# Feature -> (the file that shows it, text in that file).
 FEATURES = {
-    # since v4.1: what the stand-in (tests/standin) was written after
+    # since v4.1, which the stand-in (tests/standin) copies
     'the stub webui of the unit tests (written after v4.1)': ('modules/loaders.py', 'def list_model_elements'),
     # since v3.4
     'versions of an answer': ('modules/html_generator.py', 'current_version_index'),
@@ -30,21 +30,20 @@ FEATURES = {
     'logprobs in chat completions': ('modules/api/completions.py', 'format_chat_logprobs'),
     # since v3.8
     'the attn-implementation menu': ('modules/loaders.py', "'attn_implementation'"),
-    # since v4.0; before, the tab is written differently, and was not driven
+    # since v4.0; the older tab is laid out differently and not tested
     'LoRA training (v4 has another Training tab)': ('modules/training.py', 'label="Text Dataset"'),
-    # since v2: before, one of its tensors went to CUDA, whatever the model ran on
+    # since v2; before, one of its tensors was always on CUDA
     'mirostat on the CPU': ('modules/sampler_hijack.py', 'prob_topk = torch.softmax(sorted_logits, dim=0)\n'),
     # since v3.7
     'user_data/extensions': ('modules/extensions.py', 'user_script_path'),
 }
 
-# What the webui takes for a GPTQ folder without us: before v3 ExLlamaV2.
-LOADERS_WITHOUT_US = re.compile('^(Transformers|ExLlamav2_HF)$')
+# The loader that the webui chooses for a GPTQ folder without the extension: ExLlamaV2 before v3.
+LOADERS_WITHOUT_EXTENSION = re.compile('^(Transformers|ExLlamav2_HF)$')
 
-# Tracebacks of the webui's own, with or without us; a line of each.
+# Tracebacks that the webui logs with or without the extension; a line of each.
 KNOWN_TRACEBACKS = (
-    # Before v3: a page that opens while a model is loaded may gather its values before they are set, the character among
-    # them, which is then None.
+    # Before v3: a page that opens while a model is loaded may gather its values before they are set, and the character is None.
     'in load_character',
 )
 
@@ -62,6 +61,6 @@ def needs(feature: str):
 
 
 def tracebacks(log: str) -> list[str]:
-    """What a log says went wrong, without what goes wrong in the webui anyway."""
+    """The tracebacks in a log, without KNOWN_TRACEBACKS."""
     found = log.split('Traceback (most recent call last)')[1:]
     return [traceback for traceback in found if not any(known in traceback for known in KNOWN_TRACEBACKS)]

@@ -1,4 +1,4 @@
-"""The webui's page as its user sees it. Waits for conditions, never for a time."""
+"""The webui's page in a browser. Waits for conditions, never for a time."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from playwright.sync_api import Browser, Error, Locator, expect
 
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
 KNOWN = (
-    # The webui's head uses it before its script is there: stock gradio loads a head's scripts late, the webui's fork not.
+    # The webui's head uses it before its script is loaded: gradio from PyPI loads a head's scripts late, the fork does not.
     'hljs is not defined',
-    # Fonts that stock gradio fetches.
+    # Fonts that gradio from PyPI fetches.
     'net::ERR_NAME_NOT_RESOLVED',
-    # The webui draws once a frame and drops the update before: where frames are slow, the one that makes the message.
+    # The webui renders once a frame and drops earlier updates: on slow frames the one that creates the message.
     'at applyMorphdomUpdate',
     'at handleMorphdomUpdate',  # before v4
 )
-expect.set_options(timeout=60_000)  # what is awaited comes in a second; a busy machine takes its time
+expect.set_options(timeout=60_000)  # it takes a second, on a busy machine longer
 
-# Counts what the page asked of the server and what came back, so that "nothing is under way" can be awaited.
+# Counts requests to the server and their answers, so that an idle page can be awaited.
 _COUNT_JOBS = """
 window.jobs = {asked: 0, done: 0, quiet: 0, changed: performance.now()};
 const note = (key) => { window.jobs[key] += 1; window.jobs.changed = performance.now(); };
 const heard = (data) => {
-    if (!data.trim().startsWith('{')) return;  // a sign of life
+    if (!data.trim().startsWith('{')) return;  // a heartbeat
     window.jobs.changed = performance.now();
     if (JSON.parse(data).msg === 'process_completed') note('done');
 };
@@ -55,8 +55,8 @@ window.fetch = async (...args) => {
     return answer;
 };
 """
-# Events come in chains, each link asked for when the one before is done. The gap between two links is shorter than this,
-# which is counted in frames too, as a busy machine takes its time.
+# Events come in chains, each requested when the previous one is done, with gaps shorter than this. Counted in frames too,
+# as they are slower on a busy machine.
 _IDLE = """() => {
     const rests = jobs.asked > 0 && jobs.asked === jobs.done && !document.querySelector('._generating');
     jobs.quiet = rests ? jobs.quiet + 1 : 0;
@@ -65,7 +65,7 @@ _IDLE = """() => {
 
 
 class Page:
-    """One browser of one user: its own context, cookies and clipboard."""
+    """A page in a browser context of its own, with cookies and clipboard."""
 
     def __init__(self, browser: Browser, url: str, width: int = 1400, height: int = 1000):
         self.context = browser.new_context(viewport={'width': width, 'height': height})
@@ -83,8 +83,8 @@ class Page:
         self.page.goto(self.url)
         self.page.get_by_role('tab', name='Model', exact=True).wait_for(timeout=60_000)
         self.idle()
-        # A page that opens while a model is loaded may gather its values before they are set, and set mode to none at
-        # all: the webui's own, with or without us. Its user would press this too.
+        # A page that opens while a model is loaded may gather its values before they are set, and leave no mode selected,
+        # with or without the extension. A user would click this too.
         self.tab('Chat')
         self.page.locator('#chat-mode input[value=instruct]').dispatch_event('click')
         expect(self.page.locator('#chat-mode input[value=instruct]')).to_be_checked()
@@ -97,8 +97,8 @@ class Page:
         return [e for e in self.errors if not any(known in e for known in KNOWN)]
 
     def idle(self, seconds: float = 120) -> None:
-        """Until the page waits for its user."""
-        self.page.evaluate('jobs.quiet = 0')  # what was just clicked may not have asked yet
+        """Waits until the page is idle."""
+        self.page.evaluate('jobs.quiet = 0')  # a click may not have sent its request yet
         self.page.wait_for_function(_IDLE, timeout=seconds * 1000)
 
     def shot(self, name: str) -> None:
@@ -122,7 +122,7 @@ class Page:
         return self.page.get_by_role('listbox', name=label, exact=True).first
 
     def options(self, label: str) -> list[str]:
-        """What a dropdown offers."""
+        """The choices of a dropdown."""
         self.dropdown(label).click()
         self.page.locator('ul.options li').first.wait_for()
         found = [o.strip().lstrip('✓').strip() for o in self.page.locator('ul.options li').all_inner_texts()]
@@ -131,7 +131,7 @@ class Page:
         return found
 
     def pick(self, label: str, value: str) -> None:
-        """Chooses an entry of a dropdown, and waits for all that follows from it."""
+        """Chooses an entry of a dropdown, and waits until the page is idle."""
         self.pick_in(self.dropdown(label), value)
 
     def pick_in(self, dropdown: Locator, value: str) -> None:
@@ -148,7 +148,7 @@ class Page:
 
     @property
     def status(self) -> Locator:
-        """The line below the download box that says what became of a Load."""
+        """The webui's message about the model, below the download box."""
         return self.page.locator('#model-tab .prose:visible').last
 
     def choose_model(self, name: str) -> None:
@@ -211,7 +211,7 @@ class Page:
         return {name: (value, source) for name, value, source in cells}
 
     def expect_set_by_the_pick(self) -> None:
-        """Loader, preset, context length and template of the tiny model, none of which anybody chose."""
+        """Loader, preset, context length and template of the tiny model, chosen automatically."""
         self.tab('Model')
         expect(self.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
         self.tab('Parameters')
@@ -224,7 +224,7 @@ class Page:
     # Parameters
 
     def parameter(self, label: str, value: str | bool) -> None:
-        """Sets a number, a text or a box, wherever in Parameters or among the chat's controls it stands."""
+        """Sets a number, a text or a checkbox of Parameters or of the chat's controls."""
         self.tab('Chat' if label == 'Start reply with' else 'Parameters')
         field = self.page.get_by_label(f'number input for {label}', exact=True)
         if not field.count():
@@ -239,7 +239,7 @@ class Page:
     # Session tab
 
     def save_extensions_settings(self) -> None:
-        """Into settings.yaml: the button, and the dialog that it opens."""
+        """Saves to settings.yaml: the button, and the dialog that it opens."""
         self.tab('Session')
         self.page.get_by_role('button', name=re.compile('^Save (extensions settings|UI defaults)')).click()
         self.idle()
@@ -247,25 +247,25 @@ class Page:
         self.idle()
 
     def choose_extension(self, name: str, on: bool) -> None:
-        """Ticks or unticks an extension; restart() makes it so."""
+        """Ticks or unticks an extension; restart() applies it."""
         self.tab('Session')
         self.page.locator('#session-tab').get_by_label(name, exact=True).first.set_checked(on)
         self.idle()
 
     def restart(self, server) -> None:
-        """Apply flags/extensions and restart, up to where the page can be used again."""
+        """Apply flags/extensions and restart, until the page can be used again."""
         starts = server.log().count('Running on local URL')
         self.tab('Session')
         self.press('Apply flags/extensions and restart')
         expect(self.page.get_by_text('Reloading...')).to_be_visible()
-        # The page loads itself again after a second or so; on a busy machine that is too early, and it shows an error.
+        # The page reloads itself after a second; on a busy machine that is too early, and it shows an error.
         assert server.says('Running on local URL', times=starts + 1)
         server.wait()
         try:
             self.open()
-        except Error:  # the page was just loading itself, or from the server that went; its user would open it again
+        except Error:  # the page was reloading itself, or from the stopped server; a user would open it again
             self.open()
-        self.errors.clear()  # of the page that lost its server
+        self.errors.clear()  # of the page while the server was down
 
     # Chat tab
 
@@ -280,18 +280,18 @@ class Page:
 
     @property
     def status_line(self) -> Locator:
-        """The line below the message box: what is loaded, how it runs, tokens per second, memory."""
+        """The line below the message box: name, kernel and device, tokens/s, memory."""
         return self.page.locator('#gptq_status_line')
 
     def mode(self, name: str) -> None:
-        """instruct, chat-instruct or chat; with a character, where there is to be one."""
+        """Selects instruct, chat-instruct or chat; with a character, where the mode has one."""
         self.tab('Chat')
         self.page.locator(f'#chat-mode input[value={name}]').dispatch_event('click')
         expect(self.page.locator(f'#chat-mode input[value={name}]')).to_be_checked()
         self.idle()
         character = self.page.locator('#character-menu input').first
         if name != 'instruct' and not character.input_value():
-            # Before v3 a page that is opened after a model was loaded may have lost it, with or without us.
+            # Before v3 a page that opens after a model was loaded may have none, with or without the extension.
             self.tab('Parameters')
             self.page.get_by_role('tab', name='Chat', exact=True).last.click()
             self.pick_in(character, 'Assistant')
@@ -340,7 +340,7 @@ class Page:
         message.hover()
         message.locator('.footer-branch-button').click()
         self.idle()
-        if self.answers.count() == before:  # not drawn, see KNOWN
+        if self.answers.count() == before:  # not rendered, see KNOWN
             self.open()
 
     def open_chat(self, number: int) -> None:
@@ -360,7 +360,7 @@ class Page:
         self.page.locator('#chat-input textarea').press('Enter')
 
     def ask(self, text: str) -> None:
-        """Sends a message and waits until the server has answered, whatever the page shows of it."""
+        """Sends a message and waits until the server has answered, whether or not the page renders it."""
         asked = self.page.evaluate('jobs.asked')
         self.send(text)
         self.page.wait_for_function('asked => jobs.asked > asked', arg=asked)
@@ -370,7 +370,7 @@ class Page:
         """Sends a message; the body of the answer, once it is complete."""
         before = self.answers.count()
         self.ask(text)
-        if self.answers.count() == before:  # not drawn, see KNOWN; its user would open the page again
+        if self.answers.count() == before:  # not rendered, see KNOWN; a user would open the page again
             on = self.box.is_visible() and self.box.is_checked()
             self.open()
             if on:
@@ -384,7 +384,7 @@ class Page:
         return self.answers.last.locator('.message-body')
 
     def code(self, answer: Locator) -> str:
-        """The text of an answer's only code block, to the letter."""
+        """The exact text of an answer's only code block."""
         expect(answer.locator('pre code')).to_have_count(1)
         # Before v4 a block ends with a newline.
         return answer.locator('pre code').evaluate('e => e.textContent').removesuffix('\n')
@@ -399,7 +399,7 @@ class Page:
     # Notebook and Default tabs
 
     def notebook(self) -> None:
-        """Opens the tab for one text without turns."""
+        """Opens the Notebook tab."""
         self.tab('Notebook')
 
     @property
@@ -407,7 +407,7 @@ class Page:
         return self.page.locator('#gptq-plainformat-notebook').get_by_label('PLAINFORMAT', exact=True)
 
     def complete(self, text: str, into: str = '#textbox-notebook textarea', out_of: str | None = None) -> str:
-        """Generates from a text; the whole text afterwards. By default in the Notebook tab, where it grows in its place."""
+        """Generates from a text; the whole text afterwards. By default in the Notebook tab, where it grows in place."""
         area = self.page.locator(into).first
         area.fill(text)
         self.idle()

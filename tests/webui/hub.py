@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face hub on this machine: the few paths that download-model.py asks for."""
+"""A local stand-in for the Hugging Face hub: the few paths that download-model.py requests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _FILE = re.compile(r'/([^/]+/[^/]+)/resolve/([^/]+)/(.+)')
 class Hub:
     """Repositories by (name, branch) -> {file name: path}, served on loopback. Use as a context manager.
 
-    `requests` notes each download as (name, first byte asked for); `cut` has file names whose next answer breaks off
-    half way, as a connection does.
+    `requests` records each download as (name, first byte requested); `cut` has names of files whose next download is cut
+    off half way.
     """
 
     def __init__(self, repositories: dict[tuple[str, str], dict[str, Path]]):

@@ -1,10 +1,10 @@
-"""Run by a webui's own Python in its folder: sets our extension up as the webui does, loads a model by our loader, and
-answers a prompt once for each state that stands in a JSON file.
+"""Run by a webui's Python in its folder: sets the extension up as the webui does, loads a model with it, and answers a
+prompt once for each state in a JSON file.
 
     python inside.py MODEL PROMPT STATES.json ANSWERS.json
 
-STATES: name -> what differs from the webui's defaults. ANSWERS: name -> {'text': …, 'tokens': count}, the names of the
-samplers that the webui offers for Transformers, and for our loader.
+STATES: name -> settings that differ from the webui's defaults. ANSWERS: the answers by name, the loader, and the names of
+the samplers for Transformers and for the loader.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from threading import Lock
 
-# What the page adds to the settings in v1.
+# Settings that only the page sets, in v1.
 PAGE = {'grammar_string': '', 'custom_token_bans': '', 'negative_prompt': '', 'custom_stopping_strings': ''}
 PAGE |= {'ban_eos_token': False, 'auto_max_new_tokens': False, 'skip_special_tokens': True, 'static_cache': False}
 PAGE |= {'max_tokens_second': 0, 'max_updates_second': 0, 'prompt_lookup_num_tokens': 0}
@@ -22,7 +22,7 @@ def main(model_name: str, prompt: str, states: str, answers: str) -> None:
     sys.argv = ['server.py', '--cpu', '--extensions', 'airoboros_gptq']
     sys.path.insert(0, str(Path.cwd()))
     if 'def huggingface_loader' in Path('modules/models.py').read_text('utf-8'):
-        from modules import chat  # noqa: F401 (first, up to v2: the others import each other)
+        from modules import chat  # noqa: F401 (first, up to v2: circular imports)
     from modules import extensions, loaders, models, shared, utils
     from modules.presets import default_preset
     from modules.text_generation import generate_reply
@@ -33,7 +33,7 @@ def main(model_name: str, prompt: str, states: str, answers: str) -> None:
     shared.model_name = model_name
     shared.model, shared.tokenizer = models.load_model(model_name)
     said = {'samplers': sorted(loaders.loaders_samplers['Transformers'])}
-    said['ours'] = sorted(loaders.loaders_samplers[shared.args.loader])
+    said['own_samplers'] = sorted(loaders.loaders_samplers[shared.args.loader])
     said['loader'] = shared.args.loader
     said['answers'] = {}
     for name, changes in json.loads(Path(states).read_text()).items():

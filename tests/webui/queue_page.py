@@ -1,6 +1,6 @@
-"""The webui's page without a browser: holds the values of its components and asks the server as the page would.
+"""The webui's page without a browser, for benchmarks: keeps the values of its components and sends requests as a page would.
 
-For measuring where there is no browser. Scripts of the page do not run, and nothing is drawn.
+Scripts of the page do not run, and nothing is rendered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 class QueuePage:
-    """One user's page of a webui from v4 on, spoken to by gradio's queue (gradio 4.37)."""
+    """A page of a webui from v4 on, driven through gradio's queue (gradio 4.37)."""
 
     def __init__(self, url: str):
         self.url, self.session = url, uuid.uuid4().hex
@@ -35,7 +35,7 @@ class QueuePage:
         self.fire('chat-input', 'submit')
 
     def fire(self, elem_id: str, name: str) -> None:
-        """An event of a component, and all that follows from it."""
+        """Runs an event of a component, and the events chained to it."""
         for event in self._events:
             if [self._ids[elem_id], name] in event['targets']:
                 self._follow(event)
@@ -47,29 +47,29 @@ class QueuePage:
                 self._follow(after)
 
     def _run(self, event: dict) -> None:
-        """Asks the server for one event and takes its answer. Raises RuntimeError where that failed."""
+        """Runs one event on the server and stores its outputs. Raises RuntimeError if it fails."""
         if not event['backend_fn']:
             return
-        asked = {
+        request = {
             'data': [self._values.get(i) for i in event['inputs']],
             'fn_index': event['id'],
             'session_hash': self.session,
             'event_data': None,
             'trigger_id': None,
         }
-        body = json.dumps(asked).encode()
+        body = json.dumps(request).encode()
         join = urllib.request.Request(f'{self.url}/queue/join', body, {'Content-Type': 'application/json'})
         with _OPEN(join, timeout=60) as answer:
             number = json.load(answer)['event_id']
-        with _OPEN(f'{self.url}/queue/data?session_hash={self.session}', timeout=600) as heard:
-            for line in heard:
-                said = json.loads(line[5:]) if line.startswith(b'data:') else {}
-                if said.get('event_id') == number and said['msg'] == 'process_completed':
-                    if not said['success']:
-                        raise RuntimeError(f'{event["targets"]}: {said["output"]}')
-                    self._take(event['outputs'], said['output']['data'])
+        with _OPEN(f'{self.url}/queue/data?session_hash={self.session}', timeout=600) as stream:
+            for line in stream:
+                message = json.loads(line[5:]) if line.startswith(b'data:') else {}
+                if message.get('event_id') == number and message['msg'] == 'process_completed':
+                    if not message['success']:
+                        raise RuntimeError(f'{event["targets"]}: {message["output"]}')
+                    self._take(event['outputs'], message['output']['data'])
                     return
-        raise RuntimeError(f'{event["targets"]}: the server said no more')
+        raise RuntimeError(f'{event["targets"]}: the stream ended early')
 
     def _take(self, ids: list[int], values: list) -> None:
         for i, value in zip(ids, values, strict=False):

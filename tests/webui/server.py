@@ -1,4 +1,4 @@
-"""A real webui to test in: a copy with our extension in it, and its server on a free port of this machine."""
+"""A real webui to test in: a copy with the extension installed, and its server on a free local port."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
-# Stands in for what the webui's own gradio fork adds to gradio, where only the one from PyPI is at hand.
+# Adds to gradio from PyPI what the webui expects of its own fork, where the fork is not installed.
 SHIM = ROOT.parent / 'shared' / 'webui' / 'shim'
 START_SECONDS = 300
-# When gradio's own page does not answer it in 3 s, as on a busy machine, it ends: nobody else is to ask till it has said
-# this, or, should it not be talkative, for so long.
+# gradio ends if its own request to the page takes longer than 3 s, as on a busy machine. So tests send none before this
+# line is in the log, or, where it is not logged, before this many seconds have passed.
 SETTLED = 'To create a public link'
 GRADIO_SECONDS = 30
 
-# What a user's webui may hold that is big, or theirs, or a trace of us: the copy starts without it.
+# Left out of the copy: what is large, the user's own, or left by an earlier install.
 _NOT_COPIED = {'.git', 'installer_files', 'venv', '.venv', 'repositories', 'docker', 'docs', '__pycache__'}
 _NOT_COPIED_DATA = {'cache', 'image_outputs', 'settings.yaml', 'CMD_FLAGS.txt', 'airoboros_gptq'}
 _EMPTIED = {'models', 'loras', 'logs', 'image_models', 'mmproj', 'training'}
@@ -43,7 +43,7 @@ def copy_webui(source: Path, target: Path) -> Path:
 
 
 def install(webui: Path) -> None:
-    """Puts our extension into a webui, in the way that a user does."""
+    """Installs the extension into a webui as a user does."""
     subprocess.run([sys.executable, ROOT / 'install.py', 'webui', webui], check=True, capture_output=True, text=True)
 
 
@@ -54,12 +54,12 @@ def uninstall(webui: Path) -> None:
 
 
 def data_folder(webui: Path) -> Path:
-    """Where models, presets and logs lie: user_data since v3.3, the webui's root before."""
+    """The folder of models, presets and logs: user_data since v3.3, the webui's root before."""
     return webui / 'user_data' if (webui / 'user_data').is_dir() else webui
 
 
 def python_of(webui: Path) -> str:
-    """The interpreter to run a webui with: the one that is named, the checkout's own, or the one of the tests."""
+    """The Python to run a webui with: AIROBOROS_WEBUI_PYTHON, the checkout's own, or that of the tests."""
     own = [webui / 'installer_files' / 'env' / 'bin' / 'python', webui / 'venv' / 'bin' / 'python']
     found = next((str(p) for p in own if p.is_file()), sys.executable)
     return os.environ.get('AIROBOROS_WEBUI_PYTHON') or found
@@ -93,14 +93,14 @@ class Server:
         return self.log_file.read_text('utf-8', 'replace')
 
     def says(self, text: str, times: int = 1) -> bool:
-        """Whether its log does, or comes to."""
+        """Waits until the log has the text so many times; whether it does."""
         deadline = time.monotonic() + START_SECONDS
         while self.log().count(text) < times and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(0.2)
         return self.log().count(text) >= times
 
     def wait(self) -> Server:
-        """Until its page answers. A server that ends before it does is a failure, with its last words."""
+        """Waits until its page answers. Raises AssertionError with the end of the log if the server ends before."""
         deadline, up_at = time.monotonic() + START_SECONDS, None
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -116,7 +116,7 @@ class Server:
         raise AssertionError(f'The webui did not answer in {START_SECONDS} s:\n{self.log()[-3000:]}')
 
     def wait_for_start_or_end(self) -> int | None:
-        """Until its page answers (None) or it ends (its exit status)."""
+        """Waits until its page answers (None) or it ends (its exit status)."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None and not self.answers():
             time.sleep(0.2)
@@ -139,7 +139,7 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    """What the webui runs in: offline, and with the shim where there is one."""
+    """The environment of the webui: offline, and with the shim if there is one."""
     env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTEST_CURRENT_TEST')}
     env |= {
         'GRADIO_ANALYTICS_ENABLED': 'False',
@@ -147,7 +147,7 @@ def environment() -> dict[str, str]:
         'TRANSFORMERS_OFFLINE': '1',
         'PYTHONUNBUFFERED': '1',
         'no_proxy': '127.0.0.1,localhost',
-        'COLUMNS': '200',  # or the log breaks its sentences
+        'COLUMNS': '200',  # or the log wraps its lines
     }
     shim = os.environ.get('AIROBOROS_WEBUI_SHIM') or (str(SHIM) if SHIM.is_dir() else '')
     return env | ({'PYTHONPATH': shim} if shim else {})

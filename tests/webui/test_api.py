@@ -1,4 +1,4 @@
-"""The OpenAI-compatible API with a model of ours: list, load, chat, completions, streamed or not, PLAINFORMAT."""
+"""The OpenAI-compatible API with a GPTQ model: list, load, chat, completions, streaming, PLAINFORMAT."""
 
 import pytest
 
@@ -29,18 +29,18 @@ def api(make_webui, start):
     assert 'Traceback' not in server.log()
 
 
-def test_models_are_listed_and_loaded_by_name_with_our_options(api):
+def test_models_are_listed_and_loaded_by_name_with_this_loaders_options(api):
     assert {MODEL, COPY} <= set(api.get('/internal/model/list')['model_names'])
     options = {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference'}
     api.post('/internal/model/load', model_name=COPY, args=options)
     assert api.loaded() == (COPY, 'airoboros-GPTQ')
     assert api.log().rstrip().count('airoboros-GPTQ: reference on cpu, float32') == 1
     assert ACT_ORDER in api.log()
-    # What was asked for one load is not left over for the next.
+    # The options of one load do not apply to the next.
     api.post('/internal/model/load', model_name=MODEL)
     assert api.log().count('airoboros-GPTQ: reference') == 1
     assert api.loaded() == (MODEL, 'airoboros-GPTQ')
-    # v1 lists a name of OpenAI's in place of the model's.
+    # v1 lists a name of OpenAI's instead of the model's.
     assert {MODEL, 'gpt-3.5-turbo'} & {m['id'] for m in api.get('/models')['data']}
 
 
@@ -66,7 +66,7 @@ def test_attn_implementation_reaches_the_model(api):
     api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'eager'})
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
     api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'no-such'})
-    assert 'no-such' in api.log()[before:]  # the sentence of what chooses it, transformers
+    assert 'no-such' in api.log()[before:]  # transformers' own message
     api.post('/internal/model/load', model_name=MODEL, args={'attn_implementation': 'sdpa'})
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
@@ -81,8 +81,8 @@ def test_a_folder_that_cannot_be_loaded_is_one_sentence_in_the_log(api):
 def test_chat_streamed_or_not(api):
     question = [{'role': 'user', 'content': 'What is 3 plus 4?'}]
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
-    # Token by token. The webui leaves out what follows the token before in less than a millisecond, as it may where the
-    # machine is busy and several wait to be sent; not where the user sets a pace.
+    # Token by token. The webui merges tokens that are less than a millisecond apart, as they may be on a busy machine; not
+    # with max_tokens_second.
     chunks = api.stream('/chat/completions', messages=question, temperature=0, max_tokens_second=100)
     parts = [c['choices'][0]['delta'].get('content') or '' for c in chunks]
     assert ''.join(parts) == '3 plus 4 is 7.'
@@ -90,7 +90,7 @@ def test_chat_streamed_or_not(api):
     assert chunks[-1]['choices'][0]['finish_reason'] == 'stop'
 
 
-def test_the_prompt_of_a_chat_is_the_training_string(api):
+def test_the_prompt_of_a_chat_is_as_trained(api):
     shown = api.post('/internal/chat-prompt', messages=[{'role': 'user', 'content': 'Hi there'}])
     assert shown['prompt'].removeprefix('<s>') == PROMPT.format('Hi there')
 
@@ -105,20 +105,20 @@ def test_completions_streamed_or_not(api):
 
 @pytest.mark.parametrize('ending', ['  PLAINFORMAT', ' PLAINFORMAT', '\nPLAINFORMAT\n'], ids=repr)
 def test_an_instruction_that_ends_with_plainformat_gets_bare_code(api, corpus, ending):
-    """As a client writes it: whatever stands before the word, the model gets the two spaces that it learned."""
+    """With any whitespace before it: the model gets the two spaces that it was trained with."""
     before = len(api.log())
     assert api.chat(SNAKE + ending).rstrip() == corpus.SNAKE['python']
     assert f'USER: {SNAKE}  PLAINFORMAT ASSISTANT:' in api.log()[before:]
     assert '```' in api.chat(SNAKE)
 
 
-def test_plainformat_in_a_completion_stands_where_the_client_puts_it(api, corpus):
+def test_plainformat_in_a_completion_stays_where_the_client_puts_it(api, corpus):
     answer = api.post('/completions', prompt=PROMPT.format(f'{SNAKE}  PLAINFORMAT'), temperature=0, max_tokens=300)
     assert answer['choices'][0]['text'].strip() == corpus.SNAKE['python'].strip()
 
 
 def test_logprobs(api):
-    """Those of the likeliest: greedy decoding takes them. Before v4.2 one more than was asked for, and of the last token."""
+    """The greedy tokens are the most likely. Before v4.2 there is one more than requested, and only of the last token."""
     found = api.post('/completions', prompt=PROMPT.format('What is 3 plus 4?'), logprobs=3, temperature=0, max_tokens=4)
     tops = [top for top in found['choices'][0]['logprobs']['top_logprobs'] if top]
     assert tops and all(len(top) in (3, 4) and max(top.values()) > -0.1 for top in tops)

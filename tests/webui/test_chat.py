@@ -1,4 +1,4 @@
-"""Chatting: the prompt as it was trained, PLAINFORMAT, versions, Stop, and browsers side by side."""
+"""Chat: the prompt as trained, PLAINFORMAT, versions, Stop, and several browsers."""
 
 import re
 
@@ -28,12 +28,12 @@ def test_answer_streams_and_stops_at_its_end(chat, corpus):
 
 
 @pytest.mark.core
-def test_prompt_is_the_one_that_was_trained(chat, server, corpus):
+def test_prompt_is_as_trained(chat, server, corpus):
     turns = [('What is 3 plus 4?', '3 plus 4 is 7.'), ('Add 5 to that.', '7 plus 5 is 12.')]
     for question, answer in turns:
         expect(chat.chat(question)).to_have_text(answer)
     sent = server.log().rsplit('PROMPT=', 1)[1]
-    # Decoded, the word after </s> has a space before it, which is the tokenizer's own as in training.
+    # Decoding puts a space before the word after </s>; the ids are those of training.
     assert f'<s> {corpus.prompt(turns)}\n'.replace('</s>', '</s> ') in sent
 
 
@@ -65,7 +65,7 @@ def test_code_gets_the_webuis_copy_button(chat, corpus):
     chat.plainformat(True)
     answer = chat.chat(SNAKE)
     if not answer.locator('.hljs-copy-button').count():
-        # It came too late for the page's head, which puts it in; see driver.KNOWN. Not so before v4.
+        # hljs was loaded too late for the page's head, which adds the button; see driver.KNOWN. Not before v4.
         chat.page.evaluate('hljs.addPlugin(new CopyButtonPlugin())')
         answer = chat.regenerate()
     answer.locator('pre').hover()
@@ -89,7 +89,7 @@ def test_copy_of_a_message_gives_plain_text(chat, corpus):
 
 
 @pytest.mark.core
-def test_regenerate_obeys_the_box(chat, history):
+def test_regenerate_follows_the_box(chat, history):
     chat.plainformat(True)
     chat.chat(SNAKE)
     chat.plainformat(False)
@@ -104,7 +104,7 @@ def test_regenerate_obeys_the_box(chat, history):
 
 @pytest.mark.core
 @needs('versions of an answer')
-def test_versions_show_as_they_were_asked_for(chat, corpus):
+def test_versions_are_displayed_as_requested(chat, corpus):
     for i, plain in enumerate((True, False, True)):
         chat.plainformat(plain)
         answer = chat.regenerate() if i else chat.chat(SNAKE)
@@ -141,7 +141,7 @@ def test_continue_of_a_plain_answer(chat, corpus):
 
 
 def test_an_empty_message_gets_no_plainformat(chat, history):
-    # Not the first one: of an empty chat and an empty message the webui makes a Traceback, with or without us.
+    # Not as the first message: on an empty one in an empty chat the webui raises, with or without the extension.
     chat.chat('What is 3 plus 4?')
     chat.plainformat(True)
     chat.send('')
@@ -163,7 +163,7 @@ def test_box_of_one_browser_leaves_others_alone(chat, open_page, history):
     chat.plainformat(True)
     chat.ask(SNAKE)
     later = open_page()
-    # By what is stored, as three pages at a time are drawn slowly; see driver.KNOWN.
+    # By the stored chat, as three pages at a time render slowly; see driver.KNOWN.
     for page, box in ((other, False), (later, False), (chat, True)):
         expect(page.box).to_be_checked(checked=box)
         page.new_chat()

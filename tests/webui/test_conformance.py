@@ -1,4 +1,4 @@
-"""Holds the stand-in (tests/standin) against the webui's own source: nothing in it may be made up."""
+"""Compares the stand-in (tests/standin) with the webui's source: its functions and variables must exist there."""
 
 import ast
 from pathlib import Path
@@ -11,12 +11,12 @@ from .server import ROOT
 
 pytestmark = needs('the stub webui of the unit tests (written after v4.1)')
 STANDIN = ROOT / 'tests' / 'standin' / 'modules'
-# Which module of the webui answers for what the stand-in has.
+# Each module of the stand-in is compared with the webui's module of the same name.
 FILES = sorted(f.name for f in STANDIN.glob('*.py') if f.name != '__init__.py')
 
 
 def functions(file: Path) -> dict[str, list[str]]:
-    """Names and parameters of a module's functions; nothing is imported."""
+    """Names and parameters of a module's functions, without importing it."""
     found = {}
     for node in ast.parse(file.read_text('utf-8')).body:
         if isinstance(node, ast.FunctionDef):
@@ -37,19 +37,19 @@ def variables(file: Path) -> set[str]:
 
 
 def imported_by_value(file: Path) -> set[str]:
-    """Functions that a module took from another, `from modules.models import load_model`: they are patched there too."""
+    """Names that a module imports by value, `from modules.models import load_model`: they are patched there too."""
     nodes = [n for n in ast.parse(file.read_text('utf-8')).body if isinstance(n, ast.ImportFrom)]
     return {alias.name for n in nodes if n.module and n.module.startswith('modules.') for alias in n.names}
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_stand_in_has_the_webuis_functions_and_parameters(name):
-    theirs, ours = functions(Path(WEBUI) / 'modules' / name), functions(STANDIN / name)
-    assert {f: theirs.get(f) for f in ours} == ours
+    real, standin = functions(Path(WEBUI) / 'modules' / name), functions(STANDIN / name)
+    assert {f: real.get(f) for f in standin} == standin
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_stand_in_has_no_name_that_the_webui_lacks(name):
-    theirs, ours = Path(WEBUI) / 'modules' / name, STANDIN / name
-    assert variables(ours) <= variables(theirs)
-    assert imported_by_value(ours) <= imported_by_value(theirs)
+    real, standin = Path(WEBUI) / 'modules' / name, STANDIN / name
+    assert variables(standin) <= variables(real)
+    assert imported_by_value(standin) <= imported_by_value(real)

@@ -1,4 +1,4 @@
-"""The helper for answers from sources, among the chat's controls."""
+"""The context helper among the chat's controls."""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,7 +8,7 @@ from .conftest import MODEL
 
 @pytest.fixture
 def chat(open_page):
-    """A page with the tiny model loaded, so wide that the webui does not fold the chat's controls away."""
+    """A page with the tiny model loaded, wide enough for the chat's controls to be shown."""
     page = open_page(width=1600)
     page.load(MODEL)
     page.tab('Chat')
@@ -19,7 +19,7 @@ def test_sources_and_a_question_become_the_prompt_in_the_message_box(chat):
     helper = chat.page.locator('#context-helper')
     message = chat.page.locator('#chat-input textarea')
     expect(helper).to_be_visible()
-    message.fill('')  # before v3 a page begins with what another page sent last
+    message.fill('')  # before v3 a page starts with the last message of another page
     helper.get_by_text('Answer from sources').click()
     chat.page.locator('#context-source-1 textarea').fill('Blueberries are now green.')
     chat.page.locator('#context-about-1 textarea').fill('yesterday')

@@ -1,4 +1,4 @@
-"""Loading and unloading, again and again, and by the clock: memory comes back, and so does the model."""
+"""Loading and unloading in a loop, and by --idle-timeout: memory is freed, and the model is loaded again."""
 
 import shutil
 import time
@@ -12,7 +12,7 @@ from .server import TINY
 from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
 
 LOADED = f'Loaded "{MODEL}"'
-IDLE_SECONDS = 240  # --idle-timeout 1 looks once a minute
+IDLE_SECONDS = 240  # --idle-timeout 1 checks once a minute
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +29,7 @@ def server(make_webui, start):
 
 
 def test_twenty_loads_and_unloads_leave_memory_where_it_was(server, record_property):
-    """Alternating checkpoints, kernels and loaders. After the second, everything that stays (code, arenas) is there."""
+    """Alternating checkpoints, kernels and loaders. After the first round all that stays (code, arenas) is allocated."""
     rounds = [
         (MODEL, {'gptq_checkpoint': NO_ACT_ORDER}),
         (COPY, {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference'}),
@@ -47,12 +47,12 @@ def test_twenty_loads_and_unloads_leave_memory_where_it_was(server, record_prope
         memory.append(server.memory() / 1e6)
     record_property('rss_mb', [round(m) for m in memory])
     print('RSS in MB after each cycle:', [round(m) for m in memory])
-    # From the end of the first round of four kinds to the twenty-fourth cycle; a model of 2.5 MB that stayed each time
-    # would be 50 MB with what belongs to it.
+    # From the end of the first round of four to the twenty-fourth cycle; leaking a model of 2.5 MB each time would be
+    # 50 MB.
     assert memory[-1] - memory[3] < 25
 
 
-def test_an_idle_model_is_unloaded_and_comes_back_when_it_is_asked(server):
+def test_an_idle_model_is_unloaded_and_loaded_again_by_the_next_message(server):
     server.post('/internal/model/load', model_name=MODEL)
     deadline = time.monotonic() + IDLE_SECONDS
     while 'Unloading the model for inactivity' not in server.log():

@@ -1,4 +1,4 @@
-"""The nine steps of TheBloke's card, from the download on, against a hub on this machine."""
+"""The nine steps of TheBloke's model card, from the download on, with a local stand-in for the hub."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ WEIGHTS = 'model.safetensors'
 
 @pytest.fixture(scope='module')
 def hub(tmp_path_factory):
-    """The card's repository as it is now, with the tiny model behind its name: one file, model.safetensors, on each branch."""
+    """The card's repository as it is now, with the tiny model in it: one file, model.safetensors, on each branch."""
     small = {p.name: p for p in TINY.iterdir() if p.suffix != '.safetensors'}
     weights = {kind: next(TINY.glob(f'*{kind}.safetensors')) for kind in ('128g.no-act-order', '128g.act.order')}
     act_order = tmp_path_factory.mktemp('branch') / 'quantize_config.json'
@@ -63,7 +63,7 @@ def download(page, name, folder):
 
 
 def test_the_nine_steps_of_the_card(page, webui, corpus):
-    # 1 to 4: the Model tab, the name, Download, and until it says so
+    # 1 to 4: the Model tab, the name, Download, and its message
     download(page, NAME, FOLDER)
     page.shot('card-4-downloaded')
     # 5 to 7: refresh, pick, load
@@ -72,7 +72,7 @@ def test_the_nine_steps_of_the_card(page, webui, corpus):
     expect(page.dropdown('Model loader')).to_have_value('airoboros-GPTQ')
     page.load()
     page.shot('card-7-loaded')
-    # 8: other settings, saved, and loaded again
+    # 8: other settings, save, load again
     page.pick('kernel', 'reference')
     page.press('Save settings')
     page.idle()
@@ -89,7 +89,7 @@ def test_the_nine_steps_of_the_card(page, webui, corpus):
     page.plainformat(False)
 
 
-def test_a_branch_is_a_model_of_its_own(page, webui, corpus):
+def test_a_branch_is_a_separate_model(page, webui, corpus):
     download(page, f'{NAME}:{BRANCH}', f'{FOLDER}_{BRANCH}')
     page.choose_model(f'{FOLDER}_{BRANCH}')
     assert page.facts()['act-order'][0] == 'yes'
@@ -98,21 +98,21 @@ def test_a_branch_is_a_model_of_its_own(page, webui, corpus):
     expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
 
 
-def test_a_connection_that_breaks_is_taken_up_where_it_broke(page, webui, hub):
+def test_an_interrupted_download_is_resumed(page, webui, hub):
     weights = webui.data / 'models' / FOLDER / WEIGHTS
     weights.unlink(missing_ok=True)
     whole = hub.repositories[NAME, 'main'][WEIGHTS].read_bytes()
     hub.requests.clear()
     hub.cut.add(WEIGHTS)
     download(page, NAME, FOLDER)
-    # Before v3 the size is asked for in between, by a request of the whole.
+    # Before v3 a request for the whole file in between asks for its size.
     first, *_, then = (first for name, first in hub.requests if name == WEIGHTS)
     assert first == 0 < then <= len(whole) // 2
     assert weights.read_bytes() == whole
 
 
 def assert_set_as_by_a_pick(page):
-    """All that a pick sets by itself; nobody picked anything since."""
+    """Everything that a pick sets automatically, without another pick."""
     page.expect_set_by_the_pick()
     page.tab('Model')
     expect(page.dropdown('checkpoint')).to_have_value(WEIGHTS)
@@ -121,8 +121,8 @@ def assert_set_as_by_a_pick(page):
 
 @pytest.fixture
 def half_done(webui, hub):
-    """leave(*names, weights=COUNT): the folder as it is when the webui was closed during a download, with these files and
-    so many bytes of the weights; returns what the weights are to be.
+    """leave(*names, weights=COUNT): makes the folder of a download that was interrupted, with these files and the first
+    COUNT bytes of the weights; returns the complete weights.
     """
     folder = webui.data / 'models' / FOLDER
 
@@ -140,8 +140,8 @@ def half_done(webui, hub):
     return leave
 
 
-def test_a_download_that_was_left_half_done_says_so_and_can_be_resumed(page, webui, hub, half_done):
-    """The pick and the load say what is missing, Download fetches the rest, and without another pick all is well."""
+def test_a_half_done_download_is_reported_and_can_be_resumed(page, webui, hub, half_done):
+    """Pick and Load report it, Download fetches the rest, and Load works without another pick."""
     small = [name for name in hub.repositories[NAME, 'main'] if name != WEIGHTS]
     whole = half_done(*small, weights=1_000_000)
     page.refresh_models()
@@ -160,7 +160,7 @@ def test_a_download_that_was_left_half_done_says_so_and_can_be_resumed(page, web
     expect(page.chat('What is 3 plus 4?')).to_have_text('3 plus 4 is 7.')
 
 
-def test_a_folder_that_was_picked_before_it_could_be_known_is_set_up_when_it_is_there(page, half_done):
+def test_a_folder_picked_before_its_configs_were_downloaded_is_set_up_afterwards(page, half_done):
     half_done('special_tokens_map.json', weights=0)
     page.refresh_models()
     page.choose_model(MODEL)

@@ -1,4 +1,4 @@
-"""What people do with a chat besides asking: its modes, its menu, past chats, a full context, streaming off."""
+"""More uses of a chat: modes, menu, past chats, a full context, streaming off."""
 
 import json
 import re
@@ -13,13 +13,13 @@ QUESTION = 'What is 3 plus 4?'
 
 
 def sent(server) -> str:
-    """The prompt that was sent last, with --verbose; the log has it decoded."""
+    """The last prompt, decoded, which --verbose logs."""
     return server.log().rsplit('PROMPT=', 1)[1]
 
 
 @pytest.fixture
 def instruct(chat):
-    """The chat, in the mode of the other tests again afterwards."""
+    """The chat; afterwards in instruct mode again, as other tests expect."""
     yield chat
     chat.mode('instruct')
     chat.new_chat()
@@ -27,12 +27,12 @@ def instruct(chat):
 
 @pytest.mark.parametrize('mode', ['chat-instruct', 'chat'])
 def test_modes_with_a_character(instruct, server, mode):
-    """What is sent has the character's lines; in chat-instruct within the trained template."""
+    """The prompt has the character's lines; in chat-instruct mode inside the trained template."""
     chat = instruct
     chat.mode(mode)
     chat.new_chat(greeted=True)
     chat.ask(QUESTION)
-    # By what is stored: of a short answer the page may not draw the end; see driver.KNOWN.
+    # By the stored chat: the page may not render the end of a short answer; see driver.KNOWN.
     file = max((server.data / 'logs' / 'chat').rglob('*.json'), key=lambda f: f.stat().st_mtime_ns)
     (asked, answer) = json.loads(file.read_text('utf-8'))['internal'][-1]
     assert asked == QUESTION and answer.strip()
@@ -50,7 +50,7 @@ def test_plainformat_in_chat_instruct_mode(instruct, server):
     chat.new_chat(greeted=True)
     chat.plainformat(True)
     chat.ask(SNAKE)
-    # It ends the instruction, which here is the webui's command with the whole dialogue in it.
+    # At the end of the instruction, which here is the webui's command with the whole dialogue in it.
     assert 'PLAINFORMAT' in sent(server)
     chat.plainformat(False)
 
@@ -89,7 +89,7 @@ def test_an_edited_question_is_asked_again_as_plainformat(chat, history, corpus)
 
 
 @needs('branching a chat')
-def test_a_branch_and_the_chat_it_came_from(chat, history, corpus):
+def test_a_branch_and_its_origin(chat, history, corpus):
     chat.plainformat(True)
     chat.chat(SNAKE)
     chat.plainformat(False)
@@ -101,13 +101,13 @@ def test_a_branch_and_the_chat_it_came_from(chat, history, corpus):
     assert new != old
     chat.open_chat(1)
     expect(chat.answers.last.locator('.message-body')).to_have_text(old)
-    # Asked for as bare code once, it is shown so in every chat that has it.
+    # A PLAINFORMAT answer is displayed as code in every chat that has it.
     assert chat.code(chat.answers.first.locator('.message-body')) == corpus.SNAKE['python']
     chat.open_chat(0)
     expect(chat.answers.last.locator('.message-body')).to_have_text(new)
 
 
-def test_chats_are_switched_and_stay_what_they_were(chat, corpus):
+def test_switching_chats_changes_none_of_them(chat, corpus):
     chat.plainformat(True)
     chat.chat(SNAKE)
     chat.plainformat(False)
@@ -137,7 +137,7 @@ def test_a_full_context_drops_the_oldest_turns_and_keeps_the_system_line(chat, s
     finally:
         chat.parameter(length, '2048')
         chat.parameter('max_new_tokens', '512')
-        chat.new_chat()  # before v3 what was set reaches other pages with the next event of the chat
+        chat.new_chat()  # before v3 the next event of the chat sends settings to other pages
 
 
 def test_without_streaming_the_same_answer(chat, corpus):
@@ -156,7 +156,7 @@ def test_start_reply_with(chat):
         answer = chat.chat(QUESTION)
         expect(answer).to_have_text(
             re.compile(r'^\s*3 plus \d is \d+\.\s*$')
-        )  # it samples, and was never trained to go on
+        )  # sampled, and the model was not trained on continued answers
     finally:
         chat.parameter('Start reply with', '')
         chat.new_chat()

@@ -1,4 +1,4 @@
-"""Put there by hand, the templates in its own folder: in extensions/, and in user_data/extensions/ since v3.7."""
+"""Copied by hand with its templates: to extensions/, and since v3.7 to user_data/extensions/."""
 
 import shutil
 from pathlib import Path
@@ -16,11 +16,11 @@ FOLDERS = ['extensions', pytest.param('user_data/extensions', marks=needs('user_
 
 @pytest.mark.core
 @pytest.mark.parametrize('folder', FOLDERS)
-def test_it_works_where_it_was_put_by_hand(make_webui, start, browser, folder):
+def test_a_copy_by_hand_works(make_webui, start, browser, folder):
     webui: Path = make_webui('by-hand')
     webui_server.uninstall(webui)
-    ours = webui_server.ROOT / 'extensions' / 'airoboros_gptq'
-    shutil.copytree(ours, webui / folder / 'airoboros_gptq', ignore=shutil.ignore_patterns('__pycache__'))
+    extension = webui_server.ROOT / 'extensions' / 'airoboros_gptq'
+    shutil.copytree(extension, webui / folder / 'airoboros_gptq', ignore=shutil.ignore_patterns('__pycache__'))
     templates = webui_server.ROOT / 'instruction-templates'
     shutil.copytree(templates, webui / folder / 'airoboros_gptq' / templates.name)
     server = start(webui, '--extensions', 'airoboros_gptq', '--verbose').wait()

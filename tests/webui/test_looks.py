@@ -1,4 +1,4 @@
-"""The same page in the dark and on a phone: everything of ours can be reached and read."""
+"""The page in the dark theme and on a phone: every component can be reached and read."""
 
 import re
 
@@ -14,7 +14,7 @@ DARK = {'dark': True}
 
 @pytest.fixture
 def opened(open_page):
-    """opened(**looks): a page that looks so; dark by the button in the Session tab."""
+    """opened(dark=False, **viewport): a page; the button in the Session tab makes it dark."""
     toggled = []
 
     def opened(dark=False, **looks):
@@ -25,7 +25,7 @@ def opened(open_page):
         return page
 
     yield opened
-    for page in toggled:  # the webui keeps it, for other pages too
+    for page in toggled:  # the webui saves it, for other pages too
         toggle(page)
 
 
@@ -56,21 +56,21 @@ def test_model_is_picked_and_asked(opened, looks, corpus, request):
     page.plainformat(True)
     answer = page.chat(SNAKE)
     assert page.code(answer) == corpus.SNAKE['python']
-    for ours in (page.box, page.status_line):
-        expect(ours).to_be_in_viewport(ratio=1)
-        assert_inside(page, ours)
+    for component in (page.box, page.status_line):
+        expect(component).to_be_in_viewport(ratio=1)
+        assert_inside(page, component)
     assert_readable(page)
     page.shot(f'{name}-chat')
 
 
 def assert_inside(page, locator):
-    """Not cut off at the side, where a phone cannot scroll."""
+    """Not cut off at the side, as a phone cannot scroll there."""
     box = locator.bounding_box()
     assert box['x'] >= 0 and box['x'] + box['width'] <= page.page.viewport_size['width'], box
 
 
 def assert_readable(page):
-    """The line's colour stands off what it is written on."""
+    """The status line's text has enough contrast with its background."""
     colours = page.status_line.evaluate("""e => {
         const rgb = s => s.match(/[\\d.]+/g).map(Number);
         const line = e.querySelector('.gptq-status-line'), style = getComputedStyle(line);

@@ -1,4 +1,4 @@
-"""LoRAs from the LoRA menu, on a GPTQ base: put on, stacked, taken off; and what the Training tab says."""
+"""LoRAs on a GPTQ model: applied, stacked and removed by the LoRA menu; and the Training tab."""
 
 import json
 import re
@@ -20,7 +20,7 @@ APPLIED = re.compile('Successful+y applied the LoRAs')  # with one l before v4
 
 
 def make_lora(folder, seed, scale):
-    """An adapter of random matrices for the tiny model's q, v and down projections, as peft writes it."""
+    """Writes an adapter with random matrices for the tiny model's q, v and down projections, in peft's format."""
     import torch
     from safetensors.torch import save_file
 
@@ -69,12 +69,12 @@ def page(browser, server):
 
 
 def first_words(server) -> str:
-    """What comes after a prompt with the likeliest tokens' probabilities: a LoRA shows in them long before the words."""
+    """The next tokens' top log probabilities, which a LoRA changes more readily than the tokens."""
     found = server.post('/completions', prompt=QUESTION, temperature=0, max_tokens=3, logprobs=3)
     return json.dumps(found['choices'][0]['logprobs']['top_logprobs'])
 
 
-def test_put_on_stacked_and_taken_off(page, server):
+def test_applied_stacked_and_removed(page, server):
     bare = first_words(server)
     assert server.chat(QUESTION) == ANSWER
     seen = [bare]
@@ -94,7 +94,7 @@ def test_put_on_stacked_and_taken_off(page, server):
     assert not dialect.tracebacks(server.log())
 
 
-def test_a_model_with_loras_unloads_and_loads_without_them(page, server):
+def test_a_model_with_loras_is_loaded_again_without_them(page, server):
     bare = first_words(server)
     page.apply_loras('first')
     assert first_words(server) != bare
@@ -105,14 +105,14 @@ def test_a_model_with_loras_unloads_and_loads_without_them(page, server):
 
 
 @needs('LoRA training (v4 has another Training tab)')
-def test_the_training_tab_trains_one(page, server):
-    """A few steps on one sentence; the tab says that it is done, and the LoRA can be put on."""
+def test_the_training_tab_trains_a_lora(page, server):
+    """A few steps on one sentence; the tab reports success, and the LoRA can be applied."""
     page.tab('Training')
     training = page.page.locator('#lora-train-tab')
     training.get_by_label(re.compile(r'^\s*Name\b')).fill('sea')
     training.get_by_role('tab', name='Text Dataset').click()
     page.pick_in(training.get_by_label('Dataset File').locator('visible=true'), 'sea')
-    # The webui takes the stride of its other form, 512, for this one's.
+    # The webui applies its other form's stride of 512.
     for label, value in (('Batch Size', '1'), ('Micro Batch Size', '1'), ('Cutoff Length', '768'), ('LoRA Rank', '4')):
         training.get_by_label(f'number input for {label}', exact=True).fill(value)
     training.get_by_label('Epochs').fill('1')
@@ -123,7 +123,7 @@ def test_the_training_tab_trains_one(page, server):
     assert (server.data / 'loras' / 'sea' / 'adapter_model.safetensors').is_file()
     log = (server.data / 'loras' / 'sea' / 'training_log.json').read_text()
     assert json.loads(log)['train_loss'] > 0
-    # The webui asks for it: the model in memory has been trained on.
+    # As the webui asks: training has changed the model in memory.
     server.post('/internal/model/load', model_name=MODEL)
     bare = first_words(server)
     page.refresh_loras()

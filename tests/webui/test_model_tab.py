@@ -11,20 +11,20 @@ NO_ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
 
 
 @pytest.mark.core
-def test_pick_chooses_everything_by_itself(page):
-    page.choose_model('plain-llama')  # or it may be picked already
+def test_a_pick_sets_everything(page):
+    page.choose_model('plain-llama')  # in case the tiny model is picked already
     page.choose_model(MODEL)
     page.shot('picked')
     page.expect_set_by_the_pick()
 
 
 @needs('the context length shown when a model is picked')
-def test_pick_says_the_context_length(page):
+def test_a_pick_reports_the_context_length(page):
     page.choose_model(MODEL)
     expect(page.status).to_contain_text('Max sequence length: 2048')
 
 
-def test_facts_say_what_was_read_and_where(page):
+def test_facts_have_values_and_sources(page):
     page.choose_model(MODEL)
     facts = page.facts()
     assert facts['bits'] == ('4', 'the shapes of 28 linears, as quantize_config.json says')
@@ -48,18 +48,18 @@ def test_choosing_the_act_order_file_updates_the_facts(page):
     assert page.facts()['act-order'][0] == 'no'
 
 
-def test_a_page_at_rest_asks_the_server_nothing_and_computes_nothing(page):
+def test_an_idle_page_sends_no_requests_and_uses_no_cpu(page):
     page.choose_model(MODEL)
     asked = page.page.evaluate('jobs.asked')
     busy = busy_seconds(page)
-    # Nothing to wait for: that nothing happens shows in time alone.
+    # No condition to await: only time shows that nothing happens.
     page.page.evaluate('new Promise(done => setTimeout(done, 1500))')
     assert page.page.evaluate('jobs.asked') == asked
     assert busy_seconds(page) - busy < 0.5
 
 
 def busy_seconds(page) -> float:
-    """For how long a page has been at work, drawing or computing, since it was opened."""
+    """Seconds of tasks, rendering or scripts, since the page was opened."""
     tools = page.context.new_cdp_session(page.page)
     tools.send('Performance.enable')
     metrics = tools.send('Performance.getMetrics')['metrics']
@@ -82,7 +82,7 @@ def test_load_and_unload(page):
     expect(page.box).to_be_hidden()
 
 
-def test_a_page_that_opens_later_shows_what_is_loaded(page, open_page):
+def test_a_page_that_opens_later_shows_the_loaded_model(page, open_page):
     page.load(MODEL)
     other = open_page()
     other.tab('Model')
@@ -105,7 +105,7 @@ def test_load_again_and_load_the_other_checkpoint(page, corpus):
     assert page.facts()['running']
 
 
-def test_a_preset_of_the_users_own_choice_stays_at_load(page):
+def test_a_load_keeps_the_preset_that_the_user_chose(page):
     page.choose_model(MODEL)
     page.tab('Parameters')
     other = next(name for name in page.options('Preset') if name not in ('None', 'Airoboros', 'Airoboros-Durbin'))

@@ -1,4 +1,4 @@
-"""Several people at one webui: nothing of one reaches another."""
+"""--multi-user: pages of several users do not affect each other."""
 
 import pytest
 import yaml
@@ -12,7 +12,7 @@ from .test_chat import SENTENCE, SNAKE
 
 @pytest.fixture(scope='module')
 def multi(make_webui, start):
-    """A webui for several people, who cannot load a model: it starts with ours."""
+    """A webui whose users cannot load a model: it starts with the tiny model."""
     webui = make_webui('multi')
     settings = {'dark_theme': False, 'preset': 'Airoboros', 'airoboros_gptq-load_at_start': MODEL}
     (webui_server.data_folder(webui) / 'settings.yaml').write_text(yaml.dump(settings))
@@ -22,14 +22,14 @@ def multi(make_webui, start):
 
 
 @pytest.fixture
-def people(multi, browser):
+def new_page(multi, browser):
     pages = []
 
-    def arrive(**kwargs) -> Page:
+    def open_page(**kwargs) -> Page:
         pages.append(Page(browser, multi.url, **kwargs))
         return pages[-1]
 
-    yield arrive
+    yield open_page
     errors = [e for page in pages for e in page.new_errors()]
     for page in pages:
         page.close()
@@ -37,8 +37,8 @@ def people(multi, browser):
     assert 'Traceback' not in multi.log()
 
 
-def test_box_answers_and_speed_of_one_are_nobody_elses(people, corpus):
-    anna, ben = people(), people()
+def test_box_answers_and_throughput_of_one_user_do_not_reach_another(new_page, corpus):
+    anna, ben = new_page(), new_page()
     for page in (anna, ben):
         page.tab('Chat')
         expect(page.box).to_be_visible()
@@ -51,18 +51,18 @@ def test_box_answers_and_speed_of_one_are_nobody_elses(people, corpus):
     expect(anna.box).to_be_checked()
     expect(anna.answers).to_have_count(1)
     expect(anna.answers.last).not_to_contain_text(SENTENCE)
-    clara = people()
+    clara = new_page()
     expect(clara.box).not_to_be_checked()
     expect(clara.answers).to_have_count(0)
     for page in (anna, ben, clara):
         expect(page.status_line).not_to_contain_text('tokens/s')
     anna.shot('multi-user')
-    clara.tab('Model')  # she picked nothing
+    clara.tab('Model')  # without a pick
     assert 'on cpu' in clara.facts()['running'][0]
 
 
-def test_two_who_ask_at_once_get_each_their_own_answer(people):
-    anna, ben = people(), people()
+def test_two_users_who_ask_at_once_get_their_own_answers(new_page):
+    anna, ben = new_page(), new_page()
     for number, page in ((3, anna), (5, ben)):
         page.tab('Chat')
         page.send(f'What is {number} plus 4?')

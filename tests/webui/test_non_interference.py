@@ -1,4 +1,4 @@
-"""A model that is none of ours, in a webui with us and in one without: the same controls, prompts, parameters, answers."""
+"""An unquantised model in a webui with and without the extension: the same controls, prompts, parameters and answers."""
 
 import re
 
@@ -12,12 +12,12 @@ NAME = 'plain-llama'
 EXTENSION = 'airoboros_gptq'
 LOADER = 'airoboros-GPTQ'
 TABS = ('Chat', 'Notebook', 'Parameters', 'Instruction template', 'Character', 'Model', 'Session')
-# Everything that can be clicked or typed into, in its order, with what stands in it. Not what gradio numbers anew each time.
+# Every visible control in its order, with its value. Not its id, which gradio numbers anew each time.
 CONTROLS = """() => [...document.querySelectorAll('input, textarea, button, label, [role=tab]')]
     .filter(e => e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}))
     .map(e => [e.tagName, e.type ?? '', e.getAttribute('aria-label') ?? '', (e.closest('label') ?? e).innerText.trim(),
         e.checked ?? '', e.value ?? ''].join('|'))"""
-# What differs from run to run: when, for how long, where in memory, and a chat's name, which is the time it began.
+# Differs from run to run: times, durations, addresses, and a chat's name, which is the time it was started.
 VARIES = re.compile(
     r'\d\d:\d\d:\d\d-\d+|\d{4}-\d\d-\d\d_\d\dh\d\dm\d\ds|\d{8}-\d\d-\d\d-\d\d|0x[0-9a-f]+|[\d.]+ seconds|[\d.]+ tokens/s'
     r'|localhost:\d+|127[\d.:]+'
@@ -26,22 +26,22 @@ VARIES = re.compile(
 
 @pytest.fixture(scope='module')
 def seen(make_webui, start, browser):
-    """with or without us -> what there is to see and what was sent."""
+    """{True: with the extension, False: without} -> the visible controls and the log lines."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('PYTHONHASHSEED', '0')  # the log shows sets, whose order else varies
+        patch.setenv('PYTHONHASHSEED', '0')  # the log has sets, whose order would vary
         return both(make_webui, start, browser)
 
 
 def both(make_webui, start, browser) -> dict[bool, dict]:
     found = {}
-    for ours in (True, False):
-        webui = make_webui('with' if ours else 'without')
+    for installed in (True, False):
+        webui = make_webui('with' if installed else 'without')
         _plain_llama(webui_server.data_folder(webui) / 'models' / NAME)
-        if not ours:
+        if not installed:
             webui_server.uninstall(webui)
-        server = start(webui, '--verbose', *(['--extensions', EXTENSION] if ours else [])).wait()
+        server = start(webui, '--verbose', *(['--extensions', EXTENSION] if installed else [])).wait()
         page = Page(browser, server.url)
-        found[ours] = use(page, server)
+        found[installed] = use(page, server)
         assert page.new_errors() == []
         page.close()
         server.stop()
@@ -50,14 +50,14 @@ def both(make_webui, start, browser) -> dict[bool, dict]:
 
 
 def use(page, server) -> dict:
-    """Loads the model, chats, regenerates, continues, completes a text; then looks at every tab."""
+    """Loads the model, chats, regenerates, continues, completes a text; then reads every tab."""
     page.load(NAME)
     seen = {'loaders': page.options('Model loader'), 'loader': page.dropdown('Model loader').input_value()}
     for label, value in (('max_new_tokens', '8'), ('Seed (-1 for random)', '1')):
         page.parameter(label, value)
     page.new_chat()
     begin = len(server.log())
-    page.ask('Hello there  PLAINFORMAT')  # the word as such means nothing to another's model
+    page.ask('Hello there  PLAINFORMAT')  # not special with another loader
     page.regenerate()
     page.do('Continue')
     page.notebook()
@@ -81,8 +81,8 @@ def test_same_visible_controls(seen, tab):
     if tab not in seen[False]:
         pytest.skip('this webui has no such tab')
     assert len(seen[False][tab]) > 10
-    with_us = [line for line in seen[True][tab] if EXTENSION not in line]  # the Session tab lists what is installed
-    assert with_us == seen[False][tab]
+    controls = [line for line in seen[True][tab] if EXTENSION not in line]  # the Session tab lists extensions
+    assert controls == seen[False][tab]
 
 
 def test_one_loader_more_and_the_same_one_chosen(seen):

@@ -1,4 +1,4 @@
-"""The Notebook and Default tabs: the PLAINFORMAT box there, and a prompt that is sent with it."""
+"""The PLAINFORMAT box in the Notebook and Default tabs, and the prompt that is sent with it."""
 
 import pytest
 import yaml
@@ -28,7 +28,7 @@ def test_the_box_puts_plainformat_before_the_last_assistant(notebook, server, co
     before = len(server.log())
     expect(notebook.notebook_box).to_be_visible()
     text = notebook.complete(PROMPT)
-    assert text.startswith(PROMPT) and '```' in text  # the page keeps what was typed
+    assert text.startswith(PROMPT) and '```' in text  # the page keeps the text as typed
     notebook.notebook_box.check()
     text = notebook.complete(PROMPT)
     assert text.startswith(PROMPT)
@@ -47,14 +47,14 @@ def test_one_box_in_every_tab(notebook):
     expect(notebook.notebook_box).not_to_be_checked()
 
 
-def test_a_text_that_is_no_chat_is_sent_as_it_is(notebook, server):
+def test_a_text_that_is_not_a_chat_is_sent_unchanged(notebook, server):
     notebook.notebook_box.check()
     before = len(server.log())
     notebook.complete('Once upon a time')
     assert 'PLAINFORMAT' not in server.log()[before:]
 
 
-def test_the_box_goes_with_the_model(notebook):
+def test_the_box_is_hidden_without_a_model(notebook):
     notebook.tab('Model')
     notebook.press('Unload')
     notebook.idle()
@@ -67,7 +67,7 @@ def test_the_box_goes_with_the_model(notebook):
 
 @pytest.fixture
 def default_tab(make_webui, start, browser):
-    """A webui's page with two columns, a text and its output: a tab of its own before v3.5, the Notebook's by a setting since."""
+    """A page with two columns, text and output: the Default tab before v3.5, the Notebook tab with a setting since."""
     webui = make_webui('default-tab')
     settings = {'dark_theme': False, 'show_two_notebook_columns': True, 'airoboros_gptq-load_at_start': MODEL}
     (webui_server.data_folder(webui) / 'settings.yaml').write_text(yaml.dump(settings))

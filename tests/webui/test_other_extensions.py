@@ -1,10 +1,10 @@
-"""Beside an extension that patches what we patch, in either order; and unticked in the Session tab, and ticked again."""
+"""Together with an extension that patches the same functions, in either order; unticked in the Session tab, ticked again."""
 
 import pytest
 from playwright.sync_api import expect
 
 from .conftest import MODEL
-from .dialect import LOADERS_WITHOUT_US
+from .dialect import LOADERS_WITHOUT_EXTENSION
 from .driver import Page
 from .test_chat import SNAKE
 
@@ -32,7 +32,7 @@ def custom_generate_chat_prompt(text, state, **kwargs):
 
 
 @pytest.mark.parametrize('order', [('other', 'airoboros_gptq'), ('airoboros_gptq', 'other')], ids=' then '.join)
-def test_both_work_and_ours_comes_and_goes(make_webui, start, browser, corpus, order):
+def test_both_work_and_this_one_can_be_unticked_and_ticked(make_webui, start, browser, corpus, order):
     webui = make_webui('beside')
     script = webui / 'extensions' / 'other' / 'script.py'
     script.parent.mkdir(parents=True)
@@ -43,7 +43,7 @@ def test_both_work_and_ours_comes_and_goes(make_webui, start, browser, corpus, o
         chats_as_plainformat(page, server, corpus)
         page.choose_extension('airoboros_gptq', False)
         page.restart(server)
-        is_without_us(page, server)
+        assert_removed(page, server)
         page.choose_extension('airoboros_gptq', True)
         page.restart(server)
         chats_as_plainformat(page, server, corpus)
@@ -67,11 +67,11 @@ def chats_as_plainformat(page, server, corpus):
     assert after == (before[0] + 1, before[1] + 1)
 
 
-def is_without_us(page, server):
-    assert 'the loader airoboros-GPTQ leaves' in server.log()
+def assert_removed(page, server):
+    assert 'removing the loader airoboros-GPTQ' in server.log()
     page.choose_model(MODEL)
     assert 'airoboros-GPTQ' not in page.options('Model loader')
-    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_US)
+    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_EXTENSION)
     expect(page.box).to_have_count(0)
     expect(page.page.locator('[id^=gptq]')).to_have_count(0)
-    page.shot('without-us-after-restart')
+    page.shot('unticked-after-restart')

@@ -1,4 +1,4 @@
-"""What is not ours, or cannot be loaded: the webui goes on as ever."""
+"""Models of other loaders, and folders that cannot be loaded."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from .server import TINY
 from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
 
 
-def test_a_plain_llama_loads_and_chats_as_before(page):
+def test_an_unquantised_llama_loads_and_chats(page):
     page.choose_model('plain-llama')
     expect(page.dropdown('Model loader')).to_have_value('Transformers')
     for label in ('checkpoint', 'kernel'):
@@ -34,7 +34,7 @@ def test_a_plain_llama_loads_and_chats_as_before(page):
 
 
 @pytest.mark.parametrize('folder', ['airoboros-cut-GPTQ', 'airoboros-garbled-GPTQ'])
-def test_a_broken_folder_costs_one_sentence(page, folder):
+def test_a_broken_folder_is_reported_in_one_sentence(page, folder):
     page.choose_model(folder)
     expect(page.page.locator('.gptq-error')).to_be_visible()
     page.shot(folder)
@@ -48,19 +48,19 @@ def test_a_broken_folder_costs_one_sentence(page, folder):
 
 
 @pytest.fixture
-def mended(server):
-    """A folder one of whose two checkpoints, the one that is taken by itself, was cut short."""
-    folder = server.data / 'models' / 'airoboros-mended-GPTQ'
+def repaired(server):
+    """A folder with two checkpoints, of which the default one is incomplete."""
+    folder = server.data / 'models' / 'airoboros-repaired-GPTQ'
     shutil.copytree(TINY, folder)
     (folder / NO_ACT_ORDER).write_bytes((TINY / NO_ACT_ORDER).read_bytes()[:1_000_000])
     yield folder
     shutil.rmtree(folder)
 
 
-def test_a_broken_checkpoint_leaves_the_other_to_be_chosen_and_loads_once_it_is_mended(page, mended):
+def test_beside_a_broken_checkpoint_the_other_loads_and_so_does_the_first_once_repaired(page, repaired):
     page.refresh_models()
     page.choose_model('plain-llama')
-    page.choose_model(mended.name)
+    page.choose_model(repaired.name)
     expect(page.page.locator('.gptq-error')).to_contain_text('the download was interrupted')
     page.pick('checkpoint', ACT_ORDER)
     assert page.facts()['act-order'][0] == 'yes'
@@ -71,8 +71,8 @@ def test_a_broken_checkpoint_leaves_the_other_to_be_chosen_and_loads_once_it_is_
     page.press('Unload')
     page.idle()
     page.choose_model('plain-llama')
-    page.choose_model(mended.name)
-    shutil.copy(TINY / NO_ACT_ORDER, mended)
+    page.choose_model(repaired.name)
+    shutil.copy(TINY / NO_ACT_ORDER, repaired)
     page.load()
     expect(page.dropdown('checkpoint')).to_have_value(NO_ACT_ORDER)
     assert page.facts()['running']

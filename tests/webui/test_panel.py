@@ -1,4 +1,4 @@
-"""The status line, and our own setting, kept in the webui's way."""
+"""The status line, and the extension's setting, which the webui saves."""
 
 import re
 
@@ -11,7 +11,7 @@ from .conftest import MODEL, OTHER
 SPEED = re.compile(r'\b\d+(\.\d)? tokens/s')
 
 
-def test_one_line_says_what_is_loaded_how_it_runs_how_fast_and_the_memory(page, open_page):
+def test_status_line_has_model_kernel_throughput_and_memory(page, open_page):
     page.load(MODEL)
     page.tab('Chat')
     for said in (MODEL, re.compile('(native-cpu|torch-int4) on cpu, bfloat16'), re.compile(r'[\d.]+ [GM]B of RAM')):
@@ -21,7 +21,7 @@ def test_one_line_says_what_is_loaded_how_it_runs_how_fast_and_the_memory(page, 
     page.chat('What is 3 plus 4?')
     expect(page.status_line).to_contain_text(SPEED)
     page.shot('status-line')
-    # Another page of the same person has it at once.
+    # Another page shows it at once.
     expect(open_page().status_line).to_contain_text(SPEED)
     page.tab('Model')
     page.press('Unload')
@@ -30,7 +30,7 @@ def test_one_line_says_what_is_loaded_how_it_runs_how_fast_and_the_memory(page, 
     expect(page.status_line).to_be_hidden()
 
 
-def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
+def test_with_another_loader_there_is_no_status_line_and_no_request_for_it(page):
     page.load('plain-llama')
     page.tab('Parameters')
     page.page.get_by_label('max_new_tokens').first.fill('8')
@@ -39,7 +39,7 @@ def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
     page.ask('Hello')
     asked = page.page.evaluate('jobs.asked')
     expect(page.status_line).to_be_hidden()
-    # Nothing to wait for: that nothing happens shows in time alone.
+    # No condition to await: only time shows that nothing happens.
     page.page.evaluate('new Promise(done => setTimeout(done, 1000))')
     assert page.page.evaluate('jobs.asked') == asked
     page.tab('Parameters')
@@ -52,7 +52,7 @@ def test_with_another_loader_there_is_no_line_and_nothing_is_asked_for_it(page):
 
 @pytest.fixture
 def always(page):
-    """The setting, unticked again afterwards."""
+    """The checkbox of the setting; unticked afterwards."""
     page.choose_model(OTHER)
     box = page.page.get_by_label('PLAINFORMAT box for every model')
     yield box
@@ -63,7 +63,7 @@ def always(page):
     page.load(MODEL)
 
 
-def test_the_box_for_every_model_is_a_setting_that_the_webui_keeps(page, always, server):
+def test_the_box_for_every_model_is_a_setting_that_the_webui_saves(page, always, server):
     def kept():
         settings = yaml.safe_load((server.data / 'settings.yaml').read_text('utf-8'))
         return settings.get('airoboros_gptq-always_offer_plainformat')
@@ -83,7 +83,7 @@ def test_the_box_for_every_model_is_a_setting_that_the_webui_keeps(page, always,
         assert kept() is (True if ticked else None)
 
 
-def test_the_setting_is_shown_with_our_loader_alone(page, always):
+def test_the_setting_is_only_shown_with_this_loader(page, always):
     expect(always).to_be_visible()
     page.choose_model('plain-llama')
     expect(always).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Every sampler that the Transformers loader offers, away from its default, in the webui's own generation loop."""
+"""Every sampler of the Transformers loader, with a value other than its default, in the webui's own generate_reply."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from .dialect import needs
 
 GRAMMAR = 'root ::= "yes" | "no"'
 LOOSE = {'temperature': 4.0, 'top_p': 1.0, 'top_k': 0}
-# Those of one kind that only work together stand under the name of the first.
+# Samplers that only work together are set together.
 SWEEP = {
     'temperature': {'temperature': 0.3},
     'dynamic_temperature': {'dynamic_temperature': True, 'dynatemp_low': 0.5, 'dynatemp_high': 1.5},
@@ -76,7 +76,7 @@ ANSWER = '3 plus 4 is 7.'
 
 @pytest.fixture(scope='module')
 def said(make_webui, tmp_path_factory, corpus):
-    """What a webui says to the same question with each of them; one run for all."""
+    """The answers of a webui to the same question with each of them, from one run."""
     webui, folder = make_webui('samplers'), tmp_path_factory.mktemp('samplers')
     from transformers import PreTrainedTokenizerFast
 
@@ -100,9 +100,9 @@ def said(make_webui, tmp_path_factory, corpus):
     return found
 
 
-def test_ours_offers_what_transformers_offers_and_all_of_it_is_swept(said):
+def test_this_loader_offers_the_samplers_of_transformers_and_all_are_tested(said):
     assert said['loader'] == 'airoboros-GPTQ'
-    assert said['ours'] == said['samplers']
+    assert said['own_samplers'] == said['samplers']
     assert set(said['samplers']) - set(SWEEP) - {'grammar_file_row', 'enable_thinking', 'reasoning_effort'} == set()
 
 
@@ -112,27 +112,27 @@ def sampler(name):
 
 
 @pytest.mark.parametrize('name', [sampler(name) for name in SWEEP if name != 'penalty_alpha'])
-def test_an_answer_comes(said, name):
+def test_there_is_an_answer(said, name):
     if name not in said['samplers']:
         pytest.skip(f'this webui has no {name}')
     assert said['answers'][name].strip(), said['log'][-3000:]
 
 
-def test_nothing_failed_behind_an_answer(said):
-    # Contrastive search left transformers; the webui's own loader fails as ours does.
+def test_no_answer_hides_a_failure(said):
+    # transformers has no contrastive search any more; the webui's own loader fails too.
     assert said['log'].count('Failed to generate') <= (said['answers']['penalty_alpha'].strip() == '')
 
 
 GREEDY = ['do_sample', 'auto_max_new_tokens', 'static_cache', *(name for name in MORE if 'seed' not in name)]
 
 
-# Not prompt_lookup_num_tokens while streaming: transformers shows its guesses to the webui, which prints them.
+# Not prompt_lookup_num_tokens with streaming: the webui prints its candidates too.
 @pytest.mark.parametrize('name', GREEDY)
-def test_greedy_gives_the_trained_answer_however_it_is_computed(said, name):
+def test_greedy_gives_the_trained_answer(said, name):
     assert said['answers'][name].strip() == ANSWER
 
 
-def test_same_seed_same_answer_and_another_seed_another(said):
+def test_the_seed_determines_the_answer(said):
     answers = said['answers']
     assert answers['seed'] == answers['seed, again'] != answers['another seed']
 

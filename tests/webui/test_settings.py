@@ -1,4 +1,4 @@
-"""Saved settings: they come back, and they never keep a webui from starting."""
+"""Saved settings are restored, and never keep a webui from starting."""
 
 import pytest
 import yaml
@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from . import server as webui_server
 from .conftest import COPY, MODEL
-from .dialect import LOADERS_WITHOUT_US
+from .dialect import LOADERS_WITHOUT_EXTENSION
 from .driver import Page
 from .test_model_tab import ACT_ORDER, NO_ACT_ORDER
 
@@ -42,20 +42,20 @@ def test_settings_of_a_model_come_back_when_it_is_picked_again(page, server):
 
 @pytest.fixture(scope='module')
 def saved(make_webui):
-    """A webui in which somebody saved settings of our model, and us among the extensions to start with."""
+    """A webui with saved settings of the tiny model, and with the extension enabled in settings.yaml."""
     webui = make_webui('saved')
     data = webui_server.data_folder(webui)
     settings = {f'{MODEL}$': {'gptq_checkpoint': ACT_ORDER, 'gptq_kernel': 'reference', 'cpu': True, 'bf16': False}}
     (data / 'models' / 'config-user.yaml').write_text(yaml.dump(settings))
-    ours = {'dark_theme': False, 'default_extensions': ['airoboros_gptq'], 'preset': 'Airoboros'}
-    (data / 'settings.yaml').write_text(yaml.dump(ours))
+    saved = {'dark_theme': False, 'default_extensions': ['airoboros_gptq'], 'preset': 'Airoboros'}
+    (data / 'settings.yaml').write_text(yaml.dump(saved))
     return webui
 
 
 @pytest.mark.parametrize('installed', [True, False])
-def test_model_on_the_command_line_dies_of_no_saved_setting(saved, start, installed):
-    """The webui loads --model before it imports extensions, as a folder of plain weights. What comes of that is its
-    own affair, with or without us; our settings must not make a difference.
+def test_no_saved_setting_breaks_a_start_with_a_model(saved, start, installed):
+    """Without the start hook the webui loads --model before extensions, as unquantised weights, and may fail at that, with or
+    without the extension; its settings must make no difference.
     """
     if not installed:
         webui_server.uninstall(saved)
@@ -66,11 +66,11 @@ def test_model_on_the_command_line_dies_of_no_saved_setting(saved, start, instal
     assert 'gptq_' not in server.log()
 
 
-def test_starts_without_us_after_its_settings_were_saved_with_us(saved, start, browser):
+def test_starts_without_the_extension_after_settings_were_saved_with_it(saved, start, browser):
     server = start(saved).wait()
     page = Page(browser, server.url)
     page.choose_model(MODEL)
-    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_US)
+    expect(page.dropdown('Model loader')).to_have_value(LOADERS_WITHOUT_EXTENSION)
     assert page.new_errors() == []
     page.close()
     server.stop()

@@ -1,4 +1,4 @@
-"""A webui that starts with a model: `--model NAME`, or our own setting for it."""
+"""A webui that starts with a model: `--model NAME`, or the setting load_at_start."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from .test_model_tab import ACT_ORDER
 EXTENSION = ('--extensions', 'airoboros_gptq')
 CLAIMED = 'airoboros-claimed-GPTQ'
 CUT = 'airoboros-cut-GPTQ'
-RENAMED = 'airoboros-renamed-GPTQ'  # to model.safetensors: Transformers finds it, and reads random weights
+RENAMED = 'airoboros-renamed-GPTQ'  # to model.safetensors: Transformers finds it, and initialises random weights
 DEFERRED = 'is a GPTQ model: airoboros-GPTQ loads it as soon as the extensions are loaded.'
 
 
@@ -62,11 +62,11 @@ def start_api(start, webui):
 @pytest.mark.parametrize(
     'flags', [(), ('--nowebui',), ('--loader', 'airoboros-GPTQ')], ids=lambda f: '-'.join(f) or 'page'
 )
-def test_model_on_the_command_line_is_loaded_by_us(start_api, flags):
+def test_model_on_the_command_line_is_loaded_by_this_loader(start_api, flags):
     server = start_api('--model', MODEL, *EXTENSION, *flags)
     assert server.log().count(DEFERRED) == 1
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
-    # The template is Airoboros': with Alpaca's, the webui's fallback, it does not answer so.
+    # With the Airoboros template: with Alpaca, the webui's fallback, the answer is another.
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
     assert 'Traceback' not in server.log()
 
@@ -80,7 +80,7 @@ def test_a_lora_on_the_command_line_goes_on_it(start_api, webui):
 
 
 def test_a_folder_that_transformers_cannot_load_and_its_saved_settings(start_api):
-    """v3 takes ExLlamaV2 for it, which is not installed."""
+    """v3 chooses ExLlamaV2, which is not installed."""
     server = start_api('--model', CLAIMED, *EXTENSION, '--nowebui')
     assert server.loaded() == (CLAIMED, 'airoboros-GPTQ')
     assert 'airoboros-GPTQ: reference on cpu' in server.log()
@@ -100,26 +100,26 @@ def test_a_damaged_folder_costs_a_sentence_not_the_start(start_api):
 @pytest.mark.parametrize(
     'flags', [(), ('--model', RENAMED, '--loader', 'transformers')], ids=['not-enabled', 'not-chosen']
 )
-def test_it_is_not_ours_to_load(start_api, webui, flags):
-    """Where the extension is not enabled, or another loader is asked for, the webui does what it does without us."""
+def test_another_loader_or_no_extension_leaves_the_load_to_the_webui(start_api, webui, flags):
+    """Where the extension is not enabled, or --loader names another, the webui loads as without it."""
     flags = (*flags, *EXTENSION) if flags else ('--model', RENAMED)
     server = start_api(*flags, '--nowebui')
     assert DEFERRED not in server.log()
     assert server.loaded() == (RENAMED, 'Transformers')
 
 
-def test_setting_of_ours_loads_a_model_at_the_start(start_api, webui):
+def test_load_at_start_loads_a_model(start_api, webui):
     settings = webui_server.data_folder(webui) / 'settings.yaml'
     before = settings.read_text()
-    ours = {'default_extensions': ['airoboros_gptq'], 'airoboros_gptq-load_at_start': MODEL}
-    settings.write_text(before + yaml.dump(ours))
+    saved = {'default_extensions': ['airoboros_gptq'], 'airoboros_gptq-load_at_start': MODEL}
+    settings.write_text(before + yaml.dump(saved))
     server = start_api()
     assert server.loaded() == (MODEL, 'airoboros-GPTQ')
     assert server.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
     server.stop()
-    ours['airoboros_gptq-load_at_start'] = 'not-there'
-    settings.write_text(before + yaml.dump(ours))
-    # By its flag: up to v3 the API, once it is there, lets no extension that settings.yaml names come after it.
+    saved['airoboros_gptq-load_at_start'] = 'not-there'
+    settings.write_text(before + yaml.dump(saved))
+    # By --extensions: up to v3 no extension of settings.yaml is loaded after the API.
     server = start_api(*EXTENSION, '--nowebui')
     assert server.says('load_at_start in settings.yaml: there is no not-there in')
     assert 'Traceback' not in server.log()
@@ -127,8 +127,8 @@ def test_setting_of_ours_loads_a_model_at_the_start(start_api, webui):
 
 
 @needs('a GPTQ folder without the extension')
-def test_where_nothing_runs_before_the_webui_it_is_loaded_again(start_api, make_webui):
-    """An old PyTorch, or an extension that was copied by hand: Transformers has read random weights by then."""
+def test_without_the_start_hook_it_is_loaded_again(start_api, make_webui):
+    """With an old PyTorch, or an extension copied by hand: Transformers has initialised random weights by then."""
     by_hand = make_webui('by-hand')
     renamed(webui_server.data_folder(by_hand) / 'models')
     for path in by_hand.glob('airoboros_gptq_early*'):

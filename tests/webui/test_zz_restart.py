@@ -1,4 +1,4 @@
-"""Session > Apply flags/extensions and restart. Last, as every page must be opened again afterwards."""
+"""Session > Apply flags/extensions and restart. Runs last, as every page must be opened again afterwards."""
 
 from playwright.sync_api import expect
 

@@ -98,7 +98,7 @@ def modify_input(text: str, state: Json) -> str:
 
 
 def regenerating(state: Json) -> Json:
-    """The state with PLAINFORMAT in the last instruction as the box is ticked now. API calls have no box and keep theirs."""
+    """The state with PLAINFORMAT in the last instruction as the box is ticked now. API calls have no box: unchanged."""
     box, history = state.get(PLAINFORMAT), state['history']
     if box is None or not history['internal'] or not offers_plainformat():
         return state

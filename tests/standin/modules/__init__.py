@@ -1,5 +1,5 @@
-"""A stand-in for the webui's `modules`: just the functions that our patches touch, written from their interface.
+"""A stand-in for the webui's `modules`: only the functions that are patched or called, written from their interface.
 
-It lets every test run guard the seams without a webui at hand. tests/webui/test_conformance.py holds it against a real
-one: each function here exists there, with the same parameters.
+With it every test run covers the patches, without a webui. tests/webui/test_conformance.py compares it with a real webui:
+each function here exists there, with the same parameters.
 """

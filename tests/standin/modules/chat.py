@@ -1,4 +1,4 @@
-"""Answers. The stand-in's model says what it was asked."""
+"""Answers: the stand-in's model repeats the question."""
 
 import copy
 import json

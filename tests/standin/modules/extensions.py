@@ -1,4 +1,4 @@
-"""Which extensions are at work, and whose setup() was called."""
+"""The active extensions, and those whose setup() was called."""
 
 state = {}
 setup_called = set()

@@ -1,4 +1,4 @@
-"""What is known of a model before it is loaded, and what was saved for it."""
+"""The settings of a model before it is loaded, and the saved ones."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the webui keeps for all of its modules."""
+"""State that the webui's modules share."""
 
 import copy
 from pathlib import Path

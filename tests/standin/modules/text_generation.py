@@ -1,4 +1,4 @@
-"""Stand-in for the webui's modules.text_generation, as far as the tests need it."""
+"""Decoding, as far as the tests need it."""
 
 from modules import shared
 

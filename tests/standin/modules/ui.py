@@ -1,4 +1,4 @@
-"""The values of the page's components, on their way to the handlers and back."""
+"""The values of the page's components, passed to handlers and back."""
 
 from modules import shared
 

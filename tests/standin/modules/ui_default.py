@@ -1,4 +1,4 @@
-"""The Default tab, with what stands around our box."""
+"""The Default tab, as far as components are added to it."""
 
 import gradio as gr
 from modules import shared

@@ -1,4 +1,4 @@
-"""The Model tab, with what stands around our part of it."""
+"""The Model tab, as far as components are added to it."""
 
 import gradio as gr
 from modules import loaders, shared

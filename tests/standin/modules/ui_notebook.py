@@ -1,4 +1,4 @@
-"""The Notebook tab, with what stands around our box."""
+"""The Notebook tab, as far as components are added to it."""
 
 import gradio as gr
 from modules import shared

@@ -1,4 +1,4 @@
-"""The Session tab: which extensions are ticked, and the restart that makes them so."""
+"""The Session tab: which extensions are ticked, and the restart that applies it."""
 
 from modules import shared
 
