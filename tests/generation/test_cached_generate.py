@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 from airoboros_gptq import load
-from airoboros_gptq.generation import prompt_cache as prefix_cache
+from airoboros_gptq.generation import prompt_cache
 from airoboros_gptq.generation.kv_cache import cache_name
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,8 +60,32 @@ def test_an_edit_computes_from_the_edit(rows, at):
     rows.check(prompt)
     edited = prompt.clone()
     edited[0, at] = (edited[0, at] + 1) % 900 + 3
-    assert rows.check(edited)[1] in (40 - at, 40)
-    assert rows.check(prompt)[1] <= 40 - at
+    # A cache that shares less than half is not worth taking from the other conversation.
+    assert rows.check(edited)[1] == {1: 40, 20: 40, 39: 1}[at]
+    assert rows.check(prompt)[1] == {1: 1, 20: 1, 39: 1}[at]
+
+
+def test_an_edit_in_the_second_half_reuses_the_first(rows):
+    prompt = tokens(40)
+    rows.check(prompt)
+    edited = prompt.clone()
+    edited[0, 30] = (edited[0, 30] + 1) % 900 + 3
+    assert rows.check(edited)[1] == 10
+
+
+def test_caches_make_room_when_memory_runs_out(rows, monkeypatch):
+    rows.check(tokens(40))
+    assert len(rows.model.gptq.prompt_cache) == 1
+
+    def fail(x):
+        raise torch.OutOfMemoryError('no memory left')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows.model.model.layers[0].mlp, 'forward', fail)
+        with pytest.raises(torch.OutOfMemoryError):
+            rows.of(tokens(50))
+    assert len(rows.model.gptq.prompt_cache) == 0
+    rows.check(tokens(20))
 
 
 def test_a_prompt_cut_at_its_front_is_computed_whole(rows):
@@ -247,9 +271,9 @@ def test_changed_weights_are_never_answered_from_the_old_ones():
 def test_memory_is_bounded_by_one_context(rows, monkeypatch):
     kept = rows.model.gptq.prompt_cache
     assert kept._max_tokens == 2048
-    for _ in range(2 * prefix_cache.SLOTS):
+    for _ in range(2 * prompt_cache.SLOTS):
         rows.of(tokens(20), max_new_tokens=2)
-    assert len(kept) == prefix_cache.SLOTS
+    assert len(kept) == prompt_cache.SLOTS
     monkeypatch.setattr(kept, '_max_tokens', 100)
     rows.of(tokens(90), max_new_tokens=2)
     assert [len(slot.ids) for slot in kept._slots] == [91]

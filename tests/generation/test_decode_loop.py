@@ -153,3 +153,13 @@ def test_every_architecture(name):
     prompt = torch.randint(3, model.config.vocab_size, (1, 17))
     ours, theirs = both(model, prompt, do_sample=True, temperature=1.3)
     assert ours == theirs
+
+
+def test_more_tokens_than_the_buffer_was_made_for(model):
+    """It has capacity for 512 new ones to begin with."""
+    prompt = tokens(9)
+    out = model.generate(prompt, max_new_tokens=560, do_sample=False, eos_token_id=None, pad_token_id=0)
+    assert out.shape == (1, 569) and out[:, :9].equal(prompt)
+    with torch.inference_mode():
+        greedy = model(out).logits[0, :-1].argmax(-1)
+    assert out[0, 9:].equal(greedy[8:])

@@ -89,6 +89,14 @@ def test_rotary_tables_that_follow_the_length_are_left_alone(tmp_path):
     assert make_cache(build(folder)) is None
 
 
+def test_chunked_attention_keeps_the_cache_of_transformers():
+    """Llama 4's layers forget what lies before their chunk."""
+    model = build(FOLDERS / 'llama')
+    assert (make_cache(model) is not None) is kv_cache.IS_SUPPORTED
+    model.config.attention_chunk_size = 16
+    assert make_cache(model) is None
+
+
 @needs_layers
 def test_grows_crops_and_forks():
     model = build(FOLDERS / 'llama')

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ..airoboros.conversation import SAMPLING
 from .detokenizer import keep_leading_space
 
+WORKER = 'airoboros_gptq generate'  # the name of the thread that runs the model
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -59,7 +61,7 @@ def stream(
             failure.append(e)
             streamer.end()
 
-    worker = threading.Thread(target=run, daemon=True)
+    worker = threading.Thread(target=run, daemon=True, name=WORKER)
     worker.start()
     text = ''
     try:

@@ -1,16 +1,11 @@
-"""The compiled attention: against the same spelled out in fp64, and within models, against transformers' sdpa."""
+"""The compiled attention: against the same spelled out in fp64."""
 
 import pytest
 import torch
-import transformers
-from airoboros_gptq import load
-from airoboros_gptq.generation import cpu_attention as attention
 from airoboros_gptq.kernels.cpu import bindings as native
 from airoboros_gptq.kernels.cpu.attention import attend, reference
-from architectures import FOLDERS, NAMES, build
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import PLAIN, TINY
 
 TOLERANCE = {torch.float32: 3e-6, torch.float16: 5e-4, torch.bfloat16: 4e-3}  # of the last two, their own rounding
 
@@ -94,109 +89,6 @@ def test_layouts_with_gaps_within_a_head(library):
     right = attend(library, query, key, value, 0.1)
     spread = [torch.stack((t, t), -1)[..., 0] for t in (query, key, value)]
     assert spread[0].stride(3) == 2 and torch.equal(attend(library, *spread, 0.1), right)
-
-
-class Counted:
-    """attend(), counting: how often a model's attention was ours."""
-
-    def __init__(self, monkeypatch):
-        self.calls = 0
-        monkeypatch.setattr(attention, 'attend', self)
-
-    def __call__(self, *args):
-        self.calls += 1
-        return attend(*args)
-
-
-def is_ours(model):
-    return model.config._attn_implementation == attention.NAME
-
-
-def tokens_one_by_one(model, ids, first, second, count):
-    """Logits of a text that is read in two turns and gone on with token by token."""
-    with torch.inference_mode():
-        done = model(ids[:, :first], use_cache=True)
-        logits = [done.logits[0]]
-        steps = [ids[:, first : first + second], *ids[:, first + second : first + second + count].split(1, 1)]
-        for step in steps:
-            done = model(step, past_key_values=done.past_key_values, use_cache=True)
-            logits.append(done.logits[0])
-    return torch.cat(logits)
-
-
-@pytest.fixture
-def tiny():
-    model, tokenizer = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference', dtype=torch.float32)
-    if not is_ours(model):
-        pytest.skip('no compiled kernel here, or a transformers without attention functions')
-    return model, tokenizer
-
-
-@pytest.mark.filterwarnings('ignore::FutureWarning')
-@pytest.mark.parametrize('name', NAMES)
-def test_models_compute_what_they_compute_with_sdpa(name, monkeypatch):
-    """Past the window of those that have one, too."""
-    model, counted = build(FOLDERS / name), Counted(monkeypatch)
-    if not is_ours(model):
-        pytest.skip('it keeps the attention of transformers')
-    ids = torch.randint(3, model.config.vocab_size, (1, 60), generator=torch.Generator().manual_seed(1))
-    ours = tokens_one_by_one(model, ids, 20, 17, 23)
-    dim = getattr(model.config, 'head_dim', None) or model.config.hidden_size // model.config.num_attention_heads
-    # Before transformers 5 OPT makes masks of floats, which are sdpa's to read.
-    assert counted.calls or dim % 16 or (name == 'opt' and transformers.__version__ < '5')
-    model.set_attn_implementation('sdpa')
-    right = tokens_one_by_one(model, ids, 20, 17, 23)
-    assert (ours - right).norm() < 1e-5 * right.norm()
-
-
-def test_every_step_of_a_conversation_is_ours(tiny, monkeypatch):
-    model, counted = tiny[0], Counted(monkeypatch)
-    layers = model.config.num_hidden_layers
-    ids = torch.randint(3, 200, (1, 40))
-    for length in (25, 40):  # the second turn goes on from the first
-        counted.calls = 0
-        taken = ids[:, :length]
-        model.generate(
-            taken, attention_mask=torch.ones_like(taken), max_new_tokens=4, min_new_tokens=4, do_sample=False
-        )
-        assert counted.calls == 4 * layers
-
-
-def test_padded_batches_go_to_sdpa(tiny, monkeypatch):
-    model, counted = tiny[0], Counted(monkeypatch)
-    ids, mask = torch.randint(3, 200, (2, 30)), torch.ones(2, 30, dtype=torch.long)
-    mask[0, :11] = 0
-    one, one_mask = ids[:1], mask[:1]
-    for some, some_mask in ((ids, mask), (one, one_mask)):
-        settings = {'attention_mask': some_mask, 'max_new_tokens': 8, 'do_sample': False, 'pad_token_id': 0}
-        found = model.generate(some, **settings)
-        assert counted.calls == 0
-        model.set_attn_implementation('sdpa')
-        assert torch.equal(model.generate(some, **settings), found)
-        model.set_attn_implementation(attention.NAME)
-
-
-def test_a_model_can_be_trained_on(tiny, monkeypatch):
-    model, counted = tiny[0], Counted(monkeypatch)
-    embedded = model.get_input_embeddings()(torch.randint(3, 200, (1, 9))).clone().requires_grad_()
-    model(inputs_embeds=embedded).logits.sum().backward()
-    assert counted.calls == 0 and embedded.grad.abs().sum() > 0
-
-
-@pytest.mark.parametrize('asked', [None, 'sdpa', 'eager'])
-def test_whom_it_serves(tiny, asked):
-    model, _ = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference', attn_implementation=asked)
-    assert model.config._attn_implementation == ('eager' if asked == 'eager' else attention.NAME)
-
-
-def test_none_without_the_compiled_kernel(tiny, monkeypatch):
-    model, ids = tiny[0], torch.randint(3, 200, (1, 12))
-    with torch.inference_mode():
-        right = model(ids).logits
-        monkeypatch.setattr(attention, 'find_library', lambda: (None, 'it is gone'))
-        assert torch.dist(model(ids).logits, right) < 1e-5 * right.norm()
-    other, _ = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference')
-    assert other.config._attn_implementation == 'sdpa'
 
 
 def test_attention_that_is_computed_wrongly_is_not_used(library, monkeypatch):
