@@ -29,7 +29,7 @@ ALLOWED = {
     'webui': {
         *('errors', 'names', 'ui', 'session', 'preflight', 'airoboros', 'model', 'generation', 'checkpoint'),
     },
-    'bench': {'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
+    'bench': {'__init__', 'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
     'script': {'webui', 'ui', 'names'},
     '__main__': {'cli'},
     '__init__': {'errors', 'model'},
@@ -45,9 +45,9 @@ FOREIGN = {
     'torch': {'kernels', 'model', 'generation', 'bench'},
     'transformers': {'model', 'generation', 'bench'},
     'safetensors': {'model', 'bench'},
-    'tokenizers': {'model', 'bench'},
+    'tokenizers': {'model', 'generation'},
     'sentencepiece': {'model'},
-    'accelerate': {'model'},
+    'accelerate': {'model', 'bench'},
     'huggingface_hub': {'checkpoint.hub'},
     'triton': {'kernels.triton', 'generation.fused_decode'},
     'gradio': {'ui', 'demo', 'webui'},
@@ -56,6 +56,10 @@ FOREIGN = {
     'psutil': {'util'},
     'tqdm': {'model', 'bench'},
     'numpy': {'bench'},
+    # Engines that bench measures beside this one, each in its own process.
+    'exllamav2': {'bench.engines.exllamav2'},
+    'llama_cpp': {'bench.engines.llama_cpp'},
+    'gguf': {'bench.engines.llama_cpp'},
 }
 
 

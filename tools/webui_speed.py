@@ -65,7 +65,7 @@ def measure(source: Path, folder: Path, args, made: Path) -> dict:
     """Chat tab and bare model, turn by turn."""
     import torch
     from airoboros_gptq.bench.machine import describe
-    from airoboros_gptq.bench.own_engine import Ours
+    from airoboros_gptq.bench.own_engine import OwnEngine
     from webui import server as webui_server
     from webui.slow import slow_down
 
@@ -78,10 +78,10 @@ def measure(source: Path, folder: Path, args, made: Path) -> dict:
     settings |= {'max_new_tokens': 400, 'auto_max_new_tokens': False}
     (data / 'settings.yaml').write_text(json.dumps(settings))
     device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
-    ours = Ours(folder, device, 'auto', None, lambda done, total: None)
+    own = OwnEngine(folder, device, 'auto', None, lambda done, total: None)
     extensions = ['airoboros_gptq']
     if args.at:
-        slow_down(ours.model, 1 / args.at)
+        slow_down(own.model, 1 / args.at)
         extensions.append(SLOW)
         (webui / 'extensions' / SLOW).mkdir()
         text = _SLOW_EXTENSION.format(tests=str(ROOT / 'tests'), seconds=1 / args.at)
@@ -98,7 +98,7 @@ def measure(source: Path, folder: Path, args, made: Path) -> dict:
             page.ask(QUESTION)
             seconds, tokens, context = map(float, _DONE.findall(' '.join(server.log().split()))[-1])
             count, context = int(tokens), int(context)
-            bare = ours.prefill(context) + ours.decode(context, count)
+            bare = own.prefill(context) + own.decode(context, count)
             if turn:
                 turns.append({'tokens': count, 'context': context, 'chat_seconds': seconds, 'bare_seconds': bare})
     over = [1000 * (t['chat_seconds'] - t['bare_seconds']) / t['tokens'] for t in turns]
@@ -107,7 +107,7 @@ def measure(source: Path, folder: Path, args, made: Path) -> dict:
         'format': 2,
         'machine': describe(device, torch.get_num_threads()),
         'model': folder.name,
-        'running': ours.running,
+        'running': own.running,
         'no_faster_than': args.at,
         'browser': not args.without_browser,
         'chat_tokens_per_second': speeds['chat'],

@@ -15,13 +15,13 @@ import torch
 from airoboros_gptq import GPTQError, cli, load
 from airoboros_gptq.bench import plot, synthetic
 from airoboros_gptq.bench.clock import now
-from airoboros_gptq.bench.engines import RIVALS, Rival
+from airoboros_gptq.bench.engines.process import ENGINES, EngineProcess
 from airoboros_gptq.bench.synthetic import SHAPES, synthetic_folder
 from airoboros_gptq.bench.traffic import bytes_per_token
 from airoboros_gptq.checkpoint.linear_spec import LinearSpec
 from airoboros_gptq.preflight.folder_summary import read_summary
 from safetensors import safe_open
-from support import ROOT, TINY, cpu_kernel
+from support import ROOT, TINY, cpu_kernel, run_cli
 
 
 def bench(capsys, *arguments):
@@ -211,15 +211,24 @@ def test_what_cannot_be_measured_is_a_sentence(capsys, arguments, sentence):
     assert (code, out, err.count('\n')) == (1, '', 1) and sentence in err
 
 
-@pytest.mark.parametrize('name', RIVALS)
+@pytest.mark.parametrize('name', ENGINES)
 def test_a_missing_package_is_named_before_anything_is_loaded(capsys, monkeypatch, name):
-    module, _, install = RIVALS[name]
-    monkeypatch.setitem(RIVALS, name, (module, ('json', 'no_such_package'), install))
+    engine = ENGINES[name]._replace(packages=('json', 'no_such_package'))
+    monkeypatch.setitem(ENGINES, name, engine)
     code, out, err = bench(capsys, TINY, '--against', name)
     assert (code, out, err.count('\n')) == (1, '', 1)
-    assert '(no_such_package)' in err and f'`pip install {install}`' in err
+    assert '(no_such_package)' in err and f'`pip install {engine.install}`' in err
 
 
 def test_an_engine_that_fails_says_why(tmp_path):
     with pytest.raises(GPTQError, match=r'llama\.cpp failed \(\w+Error'):
-        Rival('llama.cpp', sys.executable, tmp_path, 'cpu', 1)
+        EngineProcess('llama.cpp', sys.executable, tmp_path, 'cpu', 1)
+
+
+def test_a_pipe_is_told_each_step():
+    """In a terminal a bar says it; a log needs lines, from the first second."""
+    code, _, err = run_cli('bench', TINY, '--device', 'cpu', '--quick', '--processor-time')
+    lines = [line for line in err.splitlines() if line.startswith('bench: ')]
+    assert code == 0 and lines[0] == 'bench: importing libraries'
+    assert [line.split()[1].partition('/')[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
+    assert any(line.endswith('prefill of 64') for line in lines)

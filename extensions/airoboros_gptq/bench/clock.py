@@ -1,20 +1,21 @@
-"""The clock of all measurements: the wall's, or with `--processor-time` the processor's, which other work does not slow."""
+"""The clock of all measurements: wall time, or with `--processor-time` CPU time, which other work does not slow."""
 
 from __future__ import annotations
 
 import os
 import time
 
-_NAME = 'AIROBOROS_GPTQ_BENCH_CLOCK'  # by which engines in processes of their own hear of it
+_VARIABLE = 'AIROBOROS_GPTQ_BENCH_CLOCK'  # engines in processes of their own read it
 
 
 def use_processor_time() -> None:
-    """For all that is measured from now on, by engines started from now on too."""
-    os.environ[_NAME] = 'processor'
+    """Switches to CPU time for all later measurements, also of engines started later."""
+    os.environ[_VARIABLE] = 'processor'
 
 
 def clock_name() -> str:
-    return os.environ.get(_NAME, 'wall')
+    """'wall' or 'processor'."""
+    return os.environ.get(_VARIABLE, 'wall')
 
 
 def now() -> float:

@@ -1,4 +1,4 @@
-"""The command: what is asked for, and where the figures go. Imports no torch by itself."""
+"""`python -m airoboros_gptq bench`: its options, and where the report goes. Imports no torch by itself."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ from pathlib import Path
 from ..errors import GPTQError
 from ..kernels.rules import KERNEL_NAMES
 from .clock import use_processor_time
-from .engines import OURS, RIVALS, require
+from .engines.process import ENGINES, OWN_KERNELS, require_packages
 from .synthetic import SHAPES, synthetic_folder
 
 
 def add_parser(commands) -> None:
     """Adds `bench` to the command line's subparsers."""
-    bench = commands.add_parser('bench', help='how fast a model runs here, and what the machine allows')
+    bench = commands.add_parser('bench', help='measure loading, prefill and decode, beside other engines')
     bench.add_argument('model', nargs='?', metavar='MODEL', help='a GPTQ folder, or a Hugging Face repository')
-    bench.add_argument('--synthetic', choices=SHAPES, help='random weights of real shapes, made in the cache folder')
-    bench.add_argument(
-        '--act-order', action='store_true', help='of --synthetic: rows in the order of their activations'
-    )
-    bench.add_argument('--bits', type=int, choices=(2, 3, 4, 8), default=4, help='of --synthetic (default: 4)')
-    bench.add_argument('--group-size', type=int, default=128, help='of --synthetic (default: 128)')
+    bench.add_argument('--synthetic', choices=SHAPES, help='random weights in real shapes, kept in the cache folder')
+    bench.add_argument('--act-order', action='store_true', help='with --synthetic: act-order (desc_act)')
+    bench.add_argument('--bits', type=int, choices=(2, 3, 4, 8), default=4, help='with --synthetic (default: 4)')
+    bench.add_argument('--group-size', type=int, default=128, help='with --synthetic (default: 128)')
     bench.add_argument('--checkpoint', help='which file, where the folder holds several')
-    bench.add_argument('--against', action='append', choices=RIVALS, default=[], help='another engine, side by side')
-    bench.add_argument('--against-python', default=sys.executable, metavar='PATH', help='a Python that has the engine')
+    bench.add_argument(
+        '--against',
+        action='append',
+        choices=ENGINES,
+        default=[],
+        help='another engine, in alternating rounds; may be repeated',
+    )
+    bench.add_argument(
+        '--against-python', default=sys.executable, metavar='PATH', help='the Python of an environment with that engine'
+    )
     bench.add_argument('--kernel', choices=KERNEL_NAMES, default='auto', help='default: auto')
     bench.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
-    bench.add_argument('--threads', type=int, help='of the CPU (default: as PyTorch takes them)')
-    bench.add_argument(
-        '--processor-time', action='store_true', help='one thread and its own time: for a machine that has other work'
-    )
-    bench.add_argument('--quick', action='store_true', help='shorter prompts, one run: for a first look')
-    bench.add_argument('--json', metavar='FILE', nargs='?', const='-', help='all figures, to a file or to stdout')
-    bench.add_argument('--plot', metavar='FILE.svg', help='the speeds as a picture')
+    bench.add_argument('--threads', type=int, help='CPU threads (default: as PyTorch chooses)')
+    bench.add_argument('--processor-time', action='store_true', help='one thread, by CPU time: for a shared machine')
+    bench.add_argument('--quick', action='store_true', help='shorter prompts, fewer rounds')
+    bench.add_argument('--json', metavar='FILE', nargs='?', const='-', help='the whole report, to a file or to stdout')
+    bench.add_argument('--plot', metavar='FILE.svg', help='a chart of the speeds')
     bench.set_defaults(run=run)
 
 
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and not args.plot.endswith('.svg'):
         raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
     for name in args.against:
-        require(name, sys.executable if name in OURS else args.against_python)
+        require_packages(name, sys.executable if name in OWN_KERNELS else args.against_python)
     if args.processor_time:
         if str(args.device) != 'cpu':
             raise GPTQError('--processor-time is for CPUs; add --device cpu.')
@@ -90,18 +94,25 @@ def _folder(args) -> Path:
 
 
 class _Steps(contextlib.AbstractContextManager):
-    """A progress bar on stderr that names what is being measured; none where stderr is no terminal."""
+    """Says on stderr which step is running: a progress bar in a terminal, a line per step elsewhere."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from tqdm import tqdm
 
+        self._done = 0
         self._bar = tqdm(disable=None, bar_format='{desc:<28}{bar}| {n_fmt}/{total_fmt} [{elapsed}]')
+        if self._bar.disable:
+            print('bench: importing libraries', file=sys.stderr, flush=True)
 
-    def __call__(self, what: str, total: int) -> None:
+    def __call__(self, name: str, total: int) -> None:
         """Begins the next step, of `total`."""
+        self._done += 1
+        if self._bar.disable:
+            print(f'bench: {self._done}/{total} {name}', file=sys.stderr, flush=True)
+            return
         self._bar.total = total
         self._bar.update()
-        self._bar.set_description_str(what)
+        self._bar.set_description_str(name)
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.close()

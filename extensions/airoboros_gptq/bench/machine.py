@@ -1,4 +1,4 @@
-"""What a figure was measured on: machine, versions, memory, and how fast memory can be read."""
+"""The machine of a report: processor, versions, memory and read bandwidth."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_bandwidth(device: str) -> float:
 
 
 def synchronize(device: str) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits for the device's queue."""
     if device.startswith('cuda'):
         import torch
 
@@ -71,7 +71,7 @@ def synchronize(device: str) -> None:
 
 
 def file_read_seconds(paths: list[Path], times: int = 2) -> float:
-    """How long it takes to read files from first to last; the second time the disk is not measured."""
+    """Seconds to read files in full, the last of `times`: by default the second, from the page cache."""
     buffer = bytearray(1 << 24)
     for _ in range(times):
         start = now()
@@ -82,21 +82,19 @@ def file_read_seconds(paths: list[Path], times: int = 2) -> float:
     return now() - start
 
 
-def forget_files(paths: list[Path]) -> bool:
-    """Has the system drop what it keeps of files in memory, so that the disk is read again; False where it cannot be told."""
+def drop_file_cache(paths: list[Path]) -> bool:
+    """Drops files from the page cache, so that the disk is read again; False where the system has no call for that."""
     if not hasattr(os, 'posix_fadvise'):
         return False
     for path in paths:
         with open(path, 'rb', buffering=0) as file:
-            os.fsync(file.fileno())  # what was not written yet would stay
+            os.fsync(file.fileno())  # dirty pages would stay
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return True
 
 
 def file_into_memory_seconds(paths: list[Path]) -> float:
-    """How long it takes to have files in memory of one's own, the second time. It is more than to read them, since the
-    system first has to find and to clear that memory.
-    """
+    """Seconds to read files from the page cache into newly allocated memory, which the system has to find and clear."""
     held = []
     start = now()
     for path in paths:
@@ -113,8 +111,8 @@ def file_into_memory_seconds(paths: list[Path]) -> float:
     return seconds
 
 
-def forget_peak(device: str) -> None:
-    """Begins a new measurement of peak_memory(), where the system lets us."""
+def reset_peak_memory(device: str) -> None:
+    """Begins a new measurement of peak_memory(), where the system can."""
     if device.startswith('cuda'):
         import torch
 
@@ -125,7 +123,7 @@ def forget_peak(device: str) -> None:
 
 
 def peak_memory(device: str) -> int | None:
-    """The most bytes that were in use at once: of the device, or for CPUs of this process. None where it is not known."""
+    """The most bytes in use at once: of the device, or of this process for CPUs. None where that is not known."""
     if device.startswith('cuda'):
         import torch
 

@@ -1,4 +1,4 @@
-"""This loader, measured: the bare model, and a second turn through generate()."""
+"""This loader, measured: the model's forward pass, generate(), and a second turn."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from ..model.load import load
 from .clock import now
 from .machine import synchronize
 
-_ROOM = 256  # tokens that are decoded after a prompt
 
-
-class Ours:
+class OwnEngine:
     """A loaded model. Times are seconds; prompts are random ids, the same for every engine of a run."""
 
     name = 'airoboros-gptq'
@@ -35,7 +33,7 @@ class Ours:
         self._last_only = last_only(type(self.model))
         self._caches: dict[int, object] = {}
 
-    def let_go(self) -> None:
+    def unload(self) -> None:
         """Frees the model and its caches."""
         self.model = None
         self._caches.clear()
@@ -60,7 +58,7 @@ class Ours:
 
     @torch.inference_mode()
     def decode(self, context: int, count: int) -> float:
-        """Makes `count` tokens, greedily, after `context` others. Only decoding is timed."""
+        """Decodes `count` tokens greedily after `context` others. Only decoding is timed."""
         if context not in self._caches:
             self.prefill(context)
         cache = self._caches[context]
@@ -79,13 +77,13 @@ class Ours:
         return seconds
 
     def cache_bytes(self) -> int:
-        """Of the KV caches that are held, where they are ours."""
+        """Bytes of the KV caches that are held."""
         return sum(cache.nbytes for cache in self._caches.values() if hasattr(cache, 'nbytes'))
 
     def generate(self, context: int, count: int) -> float:
-        """decode() as generate() does it, greedily: what its loop costs comes on top. Reading the prompt is not timed."""
+        """decode() through generate(), greedily: the cost of its loop comes on top. Reading the prompt is not timed."""
         ids = self.ids(context)
-        self._keep(context)
+        self._fill_prompt_cache(context)
         clock = _FirstToken(self.device)
         self.model.generate(
             ids,
@@ -104,7 +102,7 @@ class Ours:
         alone = self.ids(4096)[:, -new:]
         self.model.gptq.prompt_cache.clear()
         alone_seconds = self._to_first_token(alone)
-        self._keep(history)
+        self._fill_prompt_cache(history)
         together = torch.cat((self.ids(history), alone), dim=1)
         return self._to_first_token(together), alone_seconds
 
@@ -115,8 +113,8 @@ class Ours:
         self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False, streamer=clock)
         return clock.first - start
 
-    def _keep(self, context: int) -> None:
-        """Lets generate() find the cache of a prompt, as if an earlier turn had left it."""
+    def _fill_prompt_cache(self, context: int) -> None:
+        """Puts a prompt's KV cache into the prompt cache, as an earlier turn would leave it."""
         if context not in self._caches:
             self.prefill(context)
         cache = self._caches.pop(context)

@@ -1,4 +1,4 @@
-"""What was measured, as figures that follow from it, and as a table."""
+"""Figures derived from the measurements, and the report as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def decode_figure(seconds: list[float], count: int, bytes_per_token: int, bandwi
 def as_text(report: dict) -> str:
     """The report for a terminal. Ratios are of this run alone."""
     machine, model = report['machine'], report['model']
-    ours, *others = report['engines']
+    own, *others = report['engines']
     where = machine.get('gpu') or f'{machine["processor"]}, {machine["threads"]} threads, {machine["instructions"]}'
     if machine.get('clock') == 'processor':
         where += ', CPU time'
@@ -39,12 +39,12 @@ def as_text(report: dict) -> str:
         f'versions    {versions}, Python {machine["python"]}',
         f'model       {model["name"]}: {model["bits"]}-bit, groups of {model["group_size"]}, '
         f'{"act-order" if model["desc_act"] else "no act-order"}, {format_bytes(model["size"])}',
-        f'runs as     {ours["running"]}',
+        f'runs as     {own["running"]}',
         *(f'against     {e["name"]} {e["version"]}, {e["running"]}' for e in others),
         '',
         *_load_lines(report),
         '',
-        *_table(ours, others),
+        *_table(own, others),
     ]
     if turn := report.get('second_turn'):
         lines += [
@@ -79,12 +79,12 @@ def _load_lines(report: dict) -> list[str]:
     return lines
 
 
-def _table(ours: dict, others: list[dict]) -> list[str]:
+def _table(own: dict, others: list[dict]) -> list[str]:
     rows = [['', 'tokens/s', 'GB/s', 'of bandwidth']]
     for other in others:
         rows[0] += [other['name'], 'ratio']
     for kind in ('prefill', 'decode'):
-        for count, figure in ours[kind].items():
+        for count, figure in own[kind].items():
             row = [f'{kind} {"of" if kind == "prefill" else "at"} {count}', f'{figure["tokens_per_second"]:.1f}']
             row += (
                 [f'{figure["gb_per_second"]:.2f}', f'{figure["share_of_bandwidth"]:.0%}']
@@ -92,8 +92,8 @@ def _table(ours: dict, others: list[dict]) -> list[str]:
                 else ['', '']
             )
             for other in others:
-                theirs = other[kind][count]['tokens_per_second']
-                row += [f'{theirs:.1f}', f'{figure["tokens_per_second"] / theirs:.2f}']
+                speed = other[kind][count]['tokens_per_second']
+                row += [f'{speed:.1f}', f'{figure["tokens_per_second"] / speed:.2f}']
             rows.append(row)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]

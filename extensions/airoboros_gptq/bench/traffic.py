@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ..checkpoint.linear_spec import LinearSpec
 from ..preflight.memory_estimate import kv_elements_per_token
 
-_HALF = 2  # bytes of a scale, of a number of the head and of the cache
+_HALF = 2  # bytes of a scale, of an element of lm_head and of the cache
 
 
 def bytes_per_token(specs: Mapping[str, LinearSpec], model_config: dict, context: int) -> int:
-    """The least that a token at `context` takes: codes, scales and zeros of all quantised linears, the head, and keys and
-    values, in 16 bits each. What a kernel stores otherwise does not count, so engines can be compared by it.
+    """The fewest bytes for one token at `context`: codes, scales and zeros of all quantised linears, lm_head, keys and values,
+    all floats in 16 bits. A kernel's own storage format does not count, so that engines can be compared.
     """
     weights = sum(_linear(spec) for spec in specs.values())
     head = 0 if 'lm_head' in specs else model_config['vocab_size'] * model_config['hidden_size'] * _HALF

@@ -7,10 +7,10 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from . import TokenByToken, serve
+from .protocol import StepwiseEngine, serve
 
 
-class ExLlama(TokenByToken):
+class ExLlamaV2Engine(StepwiseEngine):
     """Its bare forward pass, greedily, over its own fp16 cache."""
 
     def __init__(self, folder: Path, device: str, threads: int):
@@ -18,7 +18,7 @@ class ExLlama(TokenByToken):
         from exllamav2 import ExLlamaV2, ExLlamaV2Cache, ExLlamaV2Config
 
         if not device.startswith('cuda'):
-            raise RuntimeError('ExLlamaV2 runs on NVIDIA GPUs alone')
+            raise RuntimeError('ExLlamaV2 runs on NVIDIA GPUs only')
         self._torch = torch
         settings = ExLlamaV2Config(str(folder))
         settings.max_seq_len = 2048 + 64
@@ -30,20 +30,20 @@ class ExLlama(TokenByToken):
         self.ids = torch.randint(3, vocabulary, (1, 4096), generator=generator)
         self.about = {'version': version('exllamav2'), 'running': 'GPTQ, fp16 cache'}
 
-    def start(self):
-        self.cut(0)
+    def reset(self) -> None:
+        self.crop(0)
 
-    def cut(self, length):
+    def crop(self, length: int) -> None:
         self._cache.current_seq_len = length
 
     def forward(self, ids):
         with self._torch.inference_mode():
             return self._model.forward(ids, self._cache, last_id_only=True)
 
-    def now(self):
+    def now(self) -> float:
         self._torch.cuda.synchronize()
         return time.perf_counter()
 
 
 if __name__ == '__main__':
-    serve(ExLlama)
+    serve(ExLlamaV2Engine)

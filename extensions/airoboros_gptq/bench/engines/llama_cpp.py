@@ -1,5 +1,5 @@
-"""llama.cpp, through llama-cpp-python, on random weights of a folder's shapes as Q4_0 (the head Q6_K, as its own quantiser
-makes it). A block of Q4_0 is 32 weights: a scale in fp16 and 16 bytes of codes; one of Q6_K is 256 weights in 210 bytes.
+"""llama.cpp, through llama-cpp-python, on random weights of a folder's shapes in Q4_0, the output layer in Q6_K as its own
+quantiser writes it. A block of Q4_0 is 32 weights: an fp16 scale and 16 bytes of codes; one of Q6_K is 256 weights in 210 bytes.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 
 from ...util.cache_dir import cache_folder
 from ..clock import now
-from . import serve
+from .protocol import serve
 
 
-class LlamaCpp:
-    """Decodes with llama.cpp's own loop of evaluation, greedily."""
+class LlamaCppEngine:
+    """Evaluates token by token with llama.cpp, greedily."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import numpy as np
         from llama_cpp import Llama
 
         config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
-        path = gguf_of(config)
+        path = random_gguf(config)
         self._llama = Llama(
             str(path),
             n_ctx=2048 + 64,
@@ -34,7 +34,7 @@ class LlamaCpp:
             verbose=False,
         )
         self._ids = np.random.default_rng(2023).integers(300, config['vocab_size'], 2048).tolist()
-        self._held, self._vocabulary = 0, config['vocab_size']
+        self._cached_tokens, self._vocabulary = 0, config['vocab_size']
         read = path.stat().st_size - config['vocab_size'] * config['hidden_size'] // 32 * 18  # not the embeddings
         self.about = {
             'version': version('llama-cpp-python'),
@@ -47,11 +47,11 @@ class LlamaCpp:
         start = now()
         self._llama.eval(self._ids[:count])
         self._logits()
-        self._held = count
+        self._cached_tokens = count
         return now() - start
 
     def decode(self, context: int, count: int) -> float:
-        if self._held != context:
+        if self._cached_tokens != context:
             self.prefill(context)
         token = self._ids[0]
         start = now()
@@ -59,11 +59,11 @@ class LlamaCpp:
             self._llama.eval([token])
             token = int(self._logits().argmax())
         seconds = now() - start
-        self._llama.n_tokens = context  # the next eval() forgets what lies behind it
+        self._llama.n_tokens = context  # the next eval() drops what follows
         return seconds
 
     def _logits(self):
-        """Of the last token, once they are computed."""
+        """Logits of the last token; waits until they are computed."""
         import llama_cpp
         import numpy as np
 
@@ -80,7 +80,7 @@ def _instructions() -> str:
     )
 
 
-def gguf_of(config: dict) -> Path:
+def random_gguf(config: dict) -> Path:
     """A Q4_0 file of random weights in the cache folder, for the shapes of a LLaMA's config.json."""
     h, m, layers, heads = (
         config[k] for k in ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads')
@@ -166,4 +166,4 @@ def _add_vocabulary(writer, gguf, count: int) -> None:
 
 
 if __name__ == '__main__':
-    serve(LlamaCpp)
+    serve(LlamaCppEngine)

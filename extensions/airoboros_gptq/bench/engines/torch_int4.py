@@ -1,25 +1,25 @@
-"""This loader with PyTorch's int4 op, which is what it falls back on where its own CPU kernel cannot be compiled."""
+"""This loader with PyTorch's int4 op, the fallback where the CPU kernel cannot be compiled."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from . import serve
+from .protocol import serve
 
 
-class TorchInt4:
-    """The bare model, as `Ours` measures it."""
+class TorchInt4Engine:
+    """The model's forward pass, as OwnEngine measures it."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import torch
 
-        from ..own_engine import Ours
+        from ..own_engine import OwnEngine
 
         torch.set_num_threads(threads)
-        ours = Ours(folder, device, 'torch-int4', None, lambda done, total: None)
-        self.prefill, self.decode = ours.prefill, ours.decode
-        self.about = {'version': torch.__version__, 'running': ours.running}
+        own = OwnEngine(folder, device, 'torch-int4', None, lambda done, total: None)
+        self.prefill, self.decode = own.prefill, own.decode
+        self.about = {'version': torch.__version__, 'running': own.running}
 
 
 if __name__ == '__main__':
-    serve(TorchInt4)
+    serve(TorchInt4Engine)

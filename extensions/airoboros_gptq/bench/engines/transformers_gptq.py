@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..clock import now
-from . import TokenByToken, serve
+from .protocol import StepwiseEngine, serve
 
 
-class TransformersGPTQ(TokenByToken):
-    """A folder as transformers wants it: quantization_config in config.json, and the usual file name."""
+class TransformersEngine(StepwiseEngine):
+    """Runs a copy of the folder with quantization_config in config.json and the standard file name."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import torch
@@ -20,35 +20,35 @@ class TransformersGPTQ(TokenByToken):
 
         torch.set_num_threads(threads)
         self._torch, self._new_cache, self._device = torch, DynamicCache, device
-        with tempfile.TemporaryDirectory() as made:
-            as_wanted = Path(made)
+        with tempfile.TemporaryDirectory() as temporary:
+            standard = Path(temporary)
             config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
-            claims = json.loads((folder / 'quantize_config.json').read_text(encoding='utf-8'))
-            config['quantization_config'] = {'quant_method': 'gptq', **claims}
-            (as_wanted / 'config.json').write_text(json.dumps(config), encoding='utf-8')
+            quantize_config = json.loads((folder / 'quantize_config.json').read_text(encoding='utf-8'))
+            config['quantization_config'] = {'quant_method': 'gptq', **quantize_config}
+            (standard / 'config.json').write_text(json.dumps(config), encoding='utf-8')
             weights = sorted(folder.glob('*.safetensors'))[0]
-            (as_wanted / 'model.safetensors').symlink_to(weights.resolve())
-            self._model = AutoModelForCausalLM.from_pretrained(as_wanted, device_map=device).eval()
+            (standard / 'model.safetensors').symlink_to(weights.resolve())
+            self._model = AutoModelForCausalLM.from_pretrained(standard, device_map=device).eval()
         generator = torch.Generator().manual_seed(2023)
         self.ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
         self._cache = None
         self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
 
-    def start(self):
+    def reset(self) -> None:
         self._cache = self._new_cache()
 
-    def cut(self, length):
+    def crop(self, length: int) -> None:
         self._cache.crop(length - self._cache.get_seq_length())
 
     def forward(self, ids):
         with self._torch.inference_mode():
             return self._model(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits
 
-    def now(self):
+    def now(self) -> float:
         if self._device.startswith('cuda'):
             self._torch.cuda.synchronize(self._device)
         return now()
 
 
 if __name__ == '__main__':
-    serve(TransformersGPTQ)
+    serve(TransformersEngine)
