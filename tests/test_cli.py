@@ -21,9 +21,9 @@ def chat(load_tiny, monkeypatch, capsys):
     """chat(stdin, *options): the output of `chat` in this process, with a model that is loaded once."""
     asked, given = [], []
 
-    def load(path, checkpoint=None, **settings):
-        given.append(settings)
-        return load_tiny(checkpoint or PLAIN, 'torch-int4')
+    def load(summary, **settings):
+        given.append(summary)
+        return load_tiny(summary.checkpoint.name, 'torch-int4')
 
     def conversation_prompt(tokenizer, turns, system, airoboros):
         asked.append((list(turns), system))
@@ -95,7 +95,7 @@ def test_a_seed_makes_answers_reproducible(chat):
 def test_the_format_reaches_load(chat):
     chat('', '--checkpoint-format', 'gptq_v2')
     chat('')
-    assert [settings['checkpoint_format'] for settings in chat.given] == ['gptq_v2', None]
+    assert [summary.quantization.checkpoint_format for summary in chat.given] == ['gptq_v2', 'gptq']
 
 
 def test_no_message_is_no_answer(chat):

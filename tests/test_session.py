@@ -24,8 +24,8 @@ def given(monkeypatch):
     """What each load was given; the loads themselves are not done, and return a Model."""
     given = []
 
-    def load(folder, **options):
-        given.append({'folder': folder, **options})
+    def load(summary, **options):
+        given.append({'summary': summary, **options})
         return Model(), 'a tokenizer'
 
     monkeypatch.setattr(model_load, 'load', load)
@@ -81,10 +81,10 @@ def test_what_the_menus_say_reaches_the_load(given, menu, named, other):
     session = ModelSession()
     session.load(TINY, PLAIN, menu, kernel='reference', device='cpu', dtype='bfloat16')
     [options] = given
-    assert options == {
-        **{'folder': TINY, 'checkpoint': PLAIN, 'checkpoint_format': named, 'kernel': 'reference', 'device': 'cpu'},
-        'dtype': 'bfloat16',
-    }
+    summary = options.pop('summary')
+    assert (summary.folder, summary.checkpoint.name) == (TINY, PLAIN)
+    assert summary.quantization.checkpoint_format == (named or 'gptq')
+    assert options == {'kernel': 'reference', 'device': 'cpu', 'dtype': 'bfloat16'}
     assert session.running == 'it runs'
     assert session.running_as(session.summary(TINY, PLAIN, menu)) == 'it runs'
     assert session.running_as(session.summary(TINY, PLAIN, other)) == ''

@@ -107,7 +107,7 @@ def _inspect(args: argparse.Namespace) -> int:
         )
         if not args.json:
             print(as_text(summary))
-        check_loadable(folder)
+        check_loadable(folder, summary.hf_config, len(summary.checkpoint.tensors))
     except GPTQError as e:
         if not args.json:
             raise
@@ -137,15 +137,9 @@ def _chat(args: argparse.Namespace) -> int:
     from .model.load import load
     from .preflight.folder_summary import read_summary
 
-    folder = resolve_folder(args.model_path)
-    airoboros = read_summary(folder, args.checkpoint).airoboros
-    model, tokenizer = load(
-        folder,
-        checkpoint=args.checkpoint,
-        checkpoint_format=args.checkpoint_format,
-        kernel=args.kernel,
-        device=args.device,
-    )
+    summary = read_summary(resolve_folder(args.model_path), args.checkpoint, args.checkpoint_format)
+    airoboros = summary.airoboros
+    model, tokenizer = load(summary, kernel=args.kernel, device=args.device)
     sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         print('End a message with an empty line. Ctrl+C stops an answer, Ctrl+D quits.')

@@ -15,7 +15,7 @@ from typing import Any
 from .airoboros.versions import Airoboros, recognise
 from .checkpoint.hf_config import read_json
 from .errors import GPTQError
-from .preflight.folder_summary import FolderSummary, named_format, read_selected, read_summary
+from .preflight.folder_summary import FolderSummary, read_selected, read_summary
 
 FolderState = tuple[tuple[str, int, int], ...]
 _MAX_SUMMARIES = 16
@@ -78,19 +78,10 @@ class ModelSession:
         """
         summary = self.summary(folder, checkpoint, checkpoint_format, device)
         self.unload()
-        summary.checkpoint.read_ahead()  # the imports take seconds
-
         from .model.load import load
 
         with self.lock:
-            model, tokenizer = load(
-                summary.folder,
-                checkpoint=summary.checkpoint.name,
-                checkpoint_format=named_format(checkpoint_format),
-                kernel=kernel,
-                device=device,
-                **options,
-            )
+            model, tokenizer = load(summary, kernel=kernel, device=device, **options)
             get_model = (lambda: model) if self._owns_model else weakref.ref(model)
             kept_tokenizer = tokenizer if self._owns_model else None
             self._loaded_model = _Loaded(summary, get_model, kept_tokenizer, model.gptq.description)

@@ -4,10 +4,9 @@ import json
 import struct
 
 import pytest
-from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint, has_act_order, open_checkpoint
+from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint, open_checkpoint
 from airoboros_gptq.checkpoint.quantize_config import QuantizeConfig
-from airoboros_gptq.checkpoint.safetensors_header import read_header
-from airoboros_gptq.checkpoint.weight_files import find_name, list_checkpoints
+from airoboros_gptq.checkpoint.weight_files import list_checkpoints, match_name
 from airoboros_gptq.errors import GPTQError
 from support import ACT_ORDER, PLAIN, TINY, write_checkpoint, write_safetensors
 
@@ -31,7 +30,7 @@ def test_the_card_s_folder_with_two_files(desc_act, name):
     chosen = choose_checkpoint(TINY, config(desc_act))
     assert (chosen.name, chosen.desc_act) == (name, desc_act)
     assert 'desc_act says in it.json' in chosen.reason
-    assert len(chosen.quantised_modules()) == 28
+    assert len(chosen.quantized_modules()) == 28
     assert chosen.size == (TINY / name).stat().st_size
 
 
@@ -90,8 +89,8 @@ def test_a_name_that_is_not_there_lists_the_candidates(both):
 
 def test_a_name_outside_the_folder_is_not_found(both):
     outside = write_checkpoint(both.parent / 'outside.safetensors', SEQUENTIAL)
-    assert find_name(both, '../outside') is None
-    assert find_name(both, str(outside)) is None
+    assert match_name(list_checkpoints(both), '../outside') is None
+    assert match_name(list_checkpoints(both), str(outside)) is None
 
 
 def test_no_checkpoint_at_all(tmp_path):
@@ -103,8 +102,9 @@ def test_no_checkpoint_at_all(tmp_path):
 @pytest.mark.parametrize(
     ('g_idx', 'found'), [((0, 0, 1, 1), False), ((0, 0, 0, 0), False), ((1, 1, 0, 0), True), ((0, 1, 0, 1), True)]
 )
-def test_has_act_order(tmp_path, g_idx, found):
-    assert has_act_order(read_header(write_checkpoint(tmp_path / 'a.safetensors', g_idx))) is found
+def test_act_order_is_a_g_idx_out_of_order(tmp_path, g_idx, found):
+    write_checkpoint(tmp_path / 'a.safetensors', g_idx)
+    assert open_checkpoint(tmp_path, 'a.safetensors').desc_act is found
 
 
 def shard(folder, weight_map):
@@ -120,7 +120,7 @@ def test_shards_are_one_checkpoint(tmp_path):
     shard(tmp_path, SHARDS)
     assert list_checkpoints(tmp_path) == ['model.safetensors.index.json']
     chosen = choose_checkpoint(tmp_path, config())
-    assert sorted(chosen.quantised_modules()) == ['a', 'b']
+    assert sorted(chosen.quantized_modules()) == ['a', 'b']
     assert chosen.size == sum((tmp_path / name).stat().st_size for name in SHARDS.values())
 
 
@@ -159,7 +159,7 @@ def test_shards_without_an_index_are_one_checkpoint(tmp_path):
     write_checkpoint(tmp_path / 'other.safetensors')
     first = SHARDS['a.qweight']
     assert list_checkpoints(tmp_path) == [first, 'other.safetensors']
-    assert sorted(open_checkpoint(tmp_path, first).quantised_modules()) == ['a', 'b']
+    assert sorted(open_checkpoint(tmp_path, first).quantized_modules()) == ['a', 'b']
 
 
 @pytest.mark.parametrize('lost', SHARDS)

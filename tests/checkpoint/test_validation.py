@@ -1,7 +1,8 @@
 """What `inspect` says of a folder that will not load although its weights are sound, and that loading says the same."""
 
 import pytest
-from airoboros_gptq.checkpoint import validation as loadable
+from airoboros_gptq.checkpoint import validation
+from airoboros_gptq.checkpoint.hf_config import read_hf_config
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.model.tokenizer import load_tokenizer
 from support import TINY, edit_json, run_python
@@ -9,9 +10,13 @@ from support import TINY, edit_json, run_python
 TOKENIZER = ('tokenizer.json', 'tokenizer.model')
 
 
+def check(folder):
+    validation.check_loadable(folder, read_hf_config(folder), 100)
+
+
 def sentence(folder):
     with pytest.raises(GPTQError) as e:
-        loadable.check_loadable(folder)
+        check(folder)
     return str(e.value)
 
 
@@ -21,7 +26,7 @@ def drop_tokenizer(folder):
 
 
 def test_a_whole_folder_passes():
-    loadable.check_loadable(TINY)
+    check(TINY)
 
 
 def test_without_config_json(tiny_copy):
@@ -43,7 +48,7 @@ def test_other_families_keep_their_words_elsewhere(tiny_copy):
     (tiny_copy / 'vocab.json').write_text('{}')
     assert 'has no tokenizer' in sentence(tiny_copy)  # a LLaMA tokenizer is not made of it
     edit_json(tiny_copy / 'tokenizer_config.json', tokenizer_class='GPT2Tokenizer')
-    loadable.check_loadable(tiny_copy)
+    check(tiny_copy)
 
 
 def test_a_type_that_transformers_does_not_have(tiny_copy):
@@ -52,13 +57,13 @@ def test_a_type_that_transformers_does_not_have(tiny_copy):
     edit_json(tiny_copy / 'config.json', model_type='vit')  # which writes no text
     assert 'of the type vit' in sentence(tiny_copy)
     edit_json(tiny_copy / 'config.json', auto_map={'AutoModelForCausalLM': 'x.Y'})  # it brings its own code
-    loadable.check_loadable(tiny_copy)
+    check(tiny_copy)
 
 
 def test_the_types_are_those_that_transformers_has():
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    assert loadable.known_model_types() == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert validation.known_model_types() == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
 def test_the_types_are_read_without_importing_it():
@@ -71,7 +76,7 @@ def test_the_types_are_read_without_importing_it():
 
 def test_without_transformers_nothing_is_said(tiny_copy, monkeypatch):
     edit_json(tiny_copy / 'config.json', model_type='llama-of-tomorrow')
-    monkeypatch.setattr(loadable, 'find_spec', lambda name: None)
-    loadable.known_model_types.cache_clear()
-    loadable.check_loadable(tiny_copy)
-    loadable.known_model_types.cache_clear()
+    monkeypatch.setattr(validation, 'find_spec', lambda name: None)
+    validation.known_model_types.cache_clear()
+    check(tiny_copy)
+    validation.known_model_types.cache_clear()

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint
 from airoboros_gptq.checkpoint.hf_config import read_json
-from airoboros_gptq.checkpoint.quant_inference import infer_quantization
-from airoboros_gptq.checkpoint.quantize_config import read_quantize_config
-from airoboros_gptq.model.load import build_model
+from airoboros_gptq.model.build import build_model
+from airoboros_gptq.model.load_plan import make_plan
+from airoboros_gptq.preflight.folder_summary import read_summary
 from support import ROOT
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
@@ -28,13 +27,11 @@ NAMES = [in_this_transformers(name) for name in sorted(EXPECTED)]
 
 def build(folder, kernel='reference', attention=None):
     """The model without a tokenizer, which these folders lack."""
-    config = read_quantize_config(folder)
-    chosen = choose_checkpoint(folder, config, 'model')  # the oracle is a safetensors file, too
+    summary = read_summary(folder, 'model')  # the oracle is a safetensors file, too
+    assert not summary.quantization.config_mismatches
     dtype = torch.float32 if kernel == 'reference' else None
-    found = infer_quantization(chosen, config)
-    assert not found.config_mismatches
-    cpu = torch.device('cpu')
-    return build_model(folder, chosen, found, cpu, dtype, kernel, attention, False, lambda done, total: None)
+    plan = make_plan(summary, 'cpu', dtype, kernel, attn_implementation=attention)
+    return build_model(plan, lambda done, total: None)
 
 
 def compare(model, oracle):

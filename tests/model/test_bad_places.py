@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 import torch
 from airoboros_gptq import GPTQError, load
-from airoboros_gptq.model import load_weights as filling
+from airoboros_gptq.model import load_weights
 from support import PLAIN, edit_json
 
 
@@ -117,7 +117,7 @@ OUT_OF_MEMORY = [
 def test_memory_runs_out_half_way(tiny_copy, monkeypatch, error):
     """Nothing of the half-built model outlives the error, even where a caller keeps it, and the next load works."""
     kept = []
-    honest = filling._replace
+    honest = load_weights._swap_linear
 
     def refuse(model, name, linear, file):
         kept.extend([weakref.ref(model), weakref.ref(linear), weakref.ref(linear.kernel)])
@@ -125,7 +125,7 @@ def test_memory_runs_out_half_way(tiny_copy, monkeypatch, error):
             raise type(error)(*error.args)
         honest(model, name, linear, file)
 
-    monkeypatch.setattr(filling, '_replace', refuse)
+    monkeypatch.setattr(load_weights, '_swap_linear', refuse)
     held = fails(tiny_copy, rf'Memory ran out on cpu while {PLAIN} \(2\.48 MB\) was loaded; close .*smaller model')
     gc.collect()
     assert len(kept) > 30 and not any(ref() is not None for ref in kept), held
@@ -138,6 +138,6 @@ def test_other_errors_are_not_called_memory(tiny_copy, monkeypatch):
     def refuse(*_):
         raise RuntimeError('a mistake of ours')
 
-    monkeypatch.setattr(filling, '_replace', refuse)
+    monkeypatch.setattr(load_weights, '_swap_linear', refuse)
     with pytest.raises(RuntimeError, match='a mistake of ours'):
         load(tiny_copy, device='cpu')

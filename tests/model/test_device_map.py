@@ -3,11 +3,10 @@
 import pytest
 import torch
 from airoboros_gptq import GPTQError, load
-from airoboros_gptq.checkpoint.checkpoint import choose_checkpoint
-from airoboros_gptq.checkpoint.quant_inference import infer_quantization
-from airoboros_gptq.checkpoint.quantize_config import read_quantize_config
-from airoboros_gptq.model.device_map import connect, device_of, split
-from airoboros_gptq.model.load import _skeleton
+from airoboros_gptq.model.device_map import connect_devices, device_of, split_model
+from airoboros_gptq.model.load_plan import make_plan
+from airoboros_gptq.model.skeleton import make_skeleton
+from airoboros_gptq.preflight.folder_summary import read_summary
 from support import TINY, greedy, synthetic
 
 IDS = torch.tensor([[1, 319, 13, 563, 77, 402, 9, 250, 31]])
@@ -23,9 +22,8 @@ def wide(tmp_path_factory):
     """The skeleton and the linears of a model of 28 layers, 6.1 MB each as it will stand in memory, and 2 MB twice."""
     folder = tmp_path_factory.mktemp('wide') / 'wide-GPTQ'
     synthetic(folder)
-    config = read_quantize_config(folder)
-    found = infer_quantization(choose_checkpoint(folder, config), config)
-    return _skeleton(folder, torch.bfloat16, None, False), found.specs
+    plan = make_plan(read_summary(folder), 'cpu', torch.bfloat16)
+    return make_skeleton(plan), plan.specs
 
 
 def layers_on(devices, device):
@@ -34,7 +32,7 @@ def layers_on(devices, device):
 
 def test_whole_layers_fill_one_device_after_the_other(wide):
     model, specs = wide
-    devices = split(model, specs, torch.bfloat16, {0: '90MB', 1: '70MB', 'cpu': '1GB'})
+    devices = split_model(model, specs, torch.bfloat16, {0: '90MB', 1: '70MB', 'cpu': '1GB'})
     first, second, rest = (layers_on(devices, d) for d in ('cuda:0', 'cuda:1', 'cpu'))
     assert first + second + rest == list(range(28))
     # Quantised, not as the floats of the skeleton, of which 90 MB would hold three layers.
@@ -46,15 +44,15 @@ def test_whole_layers_fill_one_device_after_the_other(wide):
 
 def test_one_gpu_that_holds_it_all_gets_it_all(wide):
     model, specs = wide
-    assert split(model, specs, torch.bfloat16, {0: '10GiB', 'cpu': '10GiB'}) == {'': torch.device('cuda:0')}
+    assert split_model(model, specs, torch.bfloat16, {0: '10GiB', 'cpu': '10GiB'}) == {'': torch.device('cuda:0')}
 
 
 def test_what_does_not_fit_and_what_cannot_be_read_is_one_sentence(wide):
     model, specs = wide
     with pytest.raises(GPTQError, match='does not fit into 20MB on GPU 0, 30MB on cpu; allow more'):
-        split(model, specs, torch.bfloat16, {0: '20MB', 'cpu': '30MB'})
+        split_model(model, specs, torch.bfloat16, {0: '20MB', 'cpu': '30MB'})
     with pytest.raises(GPTQError, match='sevenGiB on GPU 0 cannot be read'):
-        split(model, specs, torch.bfloat16, {0: 'sevenGiB'})
+        split_model(model, specs, torch.bfloat16, {0: 'sevenGiB'})
 
 
 def test_parts_that_lie_apart_answer_as_one(load_tiny):
@@ -64,7 +62,7 @@ def test_parts_that_lie_apart_answer_as_one(load_tiny):
     here, there = torch.device('cpu'), torch.device('cpu', 0)
     carried = []
     layers = {f'model.layers.{i}': here if i < 2 else there for i in range(4)}
-    connect(model, {'model.embed_tokens': here, **layers, 'model.norm': there, 'lm_head': there})
+    connect_devices(model, {'model.embed_tokens': here, **layers, 'model.norm': there, 'lm_head': there})
     for name in layers:
         model.get_submodule(name).mlp.register_forward_pre_hook(lambda module, args: carried.append(args[0].device))
     with torch.inference_mode():

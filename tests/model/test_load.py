@@ -1,13 +1,21 @@
 """load(): the same logits as AutoGPTQ's own, an ordinary transformers model, and memory for one copy."""
 
+import contextlib
 import json
 import os
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.airoboros.conversation import render
-from safetensors.torch import load_file
+from airoboros_gptq.checkpoint import checkpoint as checkpoint_module
+from airoboros_gptq.checkpoint.safetensors_header import Header
+from airoboros_gptq.preflight.folder_summary import read_summary
+from safetensors.torch import load_file, save_file
 from support import (
     ACT_ORDER,
     AUTO_GPTQ,
@@ -85,8 +93,6 @@ def test_fp32_files_are_cast(tmp_path):
 
 
 def test_shards_say_the_same(tmp_path):
-    from safetensors.torch import save_file
-
     folder = copy_tiny(tmp_path / 'tiny')
     tensors = load_file(TINY / PLAIN)
     names, weight_map = sorted(tensors), {}
@@ -97,6 +103,90 @@ def test_shards_say_the_same(tmp_path):
     (folder / 'model.safetensors.index.json').write_text(json.dumps({'weight_map': weight_map}))
     model, _ = load(folder, kernel='reference', device='cpu')
     assert deviation(model, 'no-act-order') < TOLERANCE['reference']
+
+
+_opened: list[str] | None = None
+
+
+def _watch_opens(event, arguments):
+    if _opened is not None and event == 'open' and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        _opened.append(os.fsdecode(arguments[0]))
+
+
+sys.addaudithook(_watch_opens)  # for good: Python takes none away
+
+
+@contextlib.contextmanager
+def opened_files(folder):
+    """A Counter of the files of a folder that were opened within, by name, whichever library did it."""
+    global _opened
+    _opened, counts = [], Counter()
+    try:
+        yield counts
+        for thread in threading.enumerate():
+            if thread.name == 'reading ahead':
+                thread.join()
+    finally:
+        counts.update(Path(path).name for path in _opened if Path(path).parent == folder)
+        _opened = None
+
+
+@pytest.fixture
+def read_values(monkeypatch):
+    """Which headers were read, and which tensors' values before loading, as (file, tensor)."""
+    seen, header, ints = [], checkpoint_module.read_header, Header.read_ints
+    monkeypatch.setattr(
+        checkpoint_module, 'read_header', lambda path, *args: seen.append((path.name, '')) or header(path, *args)
+    )
+    monkeypatch.setattr(
+        Header, 'read_ints', lambda self, name, *args: seen.append((self.path.name, name)) or ints(self, name, *args)
+    )
+    return seen
+
+
+def folder_of_shards(folder):
+    """The tiny model in two shards and with a second config, so that there is an index, and claims to compare."""
+    copy_tiny(folder)
+    tensors, weight_map = load_file(TINY / ACT_ORDER), {}
+    for i, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), start=1):
+        save_file({n: tensors[n] for n in names}, folder / f'model-0000{i}-of-00002.safetensors')
+        weight_map |= dict.fromkeys(names, f'model-0000{i}-of-00002.safetensors')
+    (folder / 'model.safetensors.index.json').write_text(json.dumps({'weight_map': weight_map}))
+    (folder / 'quant_config.json').write_text(json.dumps({'w_bit': 4}))
+    return folder
+
+
+@pytest.mark.parametrize('shards', [False, True], ids=['two candidates', 'shards'])
+@pytest.mark.parametrize('summary_first', [False, True], ids=['a path', 'a summary'])
+def test_nothing_of_a_folder_is_read_twice(tmp_path, read_values, shards, summary_first):
+    from transformers import AutoConfig
+
+    folder = folder_of_shards(tmp_path / 'tiny') if shards else copy_tiny(tmp_path / 'tiny', PLAIN, ACT_ORDER)
+    with opened_files(folder) as by_transformers:
+        AutoConfig.from_pretrained(folder)
+    assert by_transformers['config.json']
+    with opened_files(folder) as opened:
+        load(read_summary(folder) if summary_first else folder, device='cpu')
+    opened -= by_transformers  # which reads config.json for itself
+    small = {name: count for name, count in opened.items() if name.endswith(('.json', '.md'))}
+    expected = ['quantize_config.json', 'config.json', 'tokenizer_config.json', 'generation_config.json']
+    expected += ['README.md', *['quant_config.json', 'model.safetensors.index.json'] * shards]
+    assert small == dict.fromkeys(expected, 1)
+    # Headers, every g_idx, a few zero points.
+    assert len(read_values) == len(set(read_values)) > 28
+    # What goes into the model is read from one open file, after the hint to the system, which opens it too.
+    for path in folder.glob('*.safetensors'):
+        ahead = hasattr(os, 'posix_fadvise')
+        before = sum(name == path.name for name, _ in read_values)
+        taken = shards or path.name == PLAIN
+        assert opened[path.name] == before + (1 + ahead) * taken
+
+
+def test_a_summary_has_settled_what_it_was_read_with():
+    summary = read_summary(TINY, ACT_ORDER)
+    for option in ({'checkpoint': PLAIN}, {'checkpoint_format': 'gptq'}, {'revision': 'main'}):
+        with pytest.raises(ValueError, match='go with a path, not a FolderSummary'):
+            load(summary, device='cpu', **option)
 
 
 def test_the_tokenizer_decides_the_special_ids(load_tiny):

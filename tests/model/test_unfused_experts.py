@@ -1,6 +1,7 @@
 """Files hold each expert by itself, transformers 5 fuses them: apart, they must compute the same, and be missed."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,11 @@ from accelerate import init_empty_weights
 from airoboros_gptq import GPTQError
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
 from airoboros_gptq.kernels.linear import GPTQLinear
-from airoboros_gptq.model.load_weights import fill
+from airoboros_gptq.model.load_plan import LoadPlan
+from airoboros_gptq.model.load_weights import load_weights
+from airoboros_gptq.model.tensor_names import map_names_to_model
 from airoboros_gptq.model.unfused_experts import SeparateExperts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from architectures import FOLDERS, build, compare
 from safetensors.torch import load_file
 from support import edit_tensors
@@ -57,12 +61,21 @@ def test_apart_they_compute_what_fused_ones_do(kind, tmp_path):
     fused.save_pretrained(tmp_path)  # under the names of old, expert by expert
     with init_empty_weights(include_buffers=False):
         apart = transformers.AutoModelForCausalLM.from_config(config)
-    checkpoint = open_checkpoint(tmp_path, 'model.safetensors')
-    fill(apart, checkpoint, {}, {'': torch.device('cpu')}, torch.float32, 'reference', lambda done, total: None)
+    plan = unquantized_plan(tmp_path)
+    names = map_names_to_model(apart, plan.checkpoint.tensors, plan.specs, plan.checkpoint.name)
+    load_weights(apart, plan, names, {'': plan.device}, lambda done, total: None)
     assert any(isinstance(m, SeparateExperts) for m in apart.modules())
     ids = torch.randint(3, 64, (2, 12), generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         torch.testing.assert_close(apart.eval()(ids).logits, fused(ids).logits, rtol=1e-5, atol=1e-5)
+
+
+def unquantized_plan(folder):
+    """A plan for a folder that is not quantised, which read_summary() would refuse."""
+    summary = read_summary(MIXTRAL, 'model')
+    quantization = replace(summary.quantization, specs={})
+    summary = replace(summary, checkpoint=open_checkpoint(folder, 'model.safetensors'), quantization=quantization)
+    return LoadPlan(summary, torch.device('cpu'), torch.float32)
 
 
 def test_a_missing_expert_is_told_by_name(tmp_path):

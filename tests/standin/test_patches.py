@@ -167,19 +167,21 @@ def given(webui, monkeypatch):
     """What the last load was given; it is not done, and returns a Model."""
     webui.patches.apply()
     core, given = webui.script._import('model.load'), {}
-    monkeypatch.setattr(core, 'load', lambda folder, **options: given.update(options) or (Model(), object()))
+    monkeypatch.setattr(
+        core, 'load', lambda summary, **options: given.update(options, summary=summary) or (Model(), object())
+    )
     return given
 
 
-@pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', None), ('', None), ('gptq_v2', 'gptq_v2')])
+@pytest.mark.parametrize(('chosen', 'handed_on'), [('auto', 'gptq'), ('', 'gptq'), ('gptq_v2', 'gptq_v2')])
 def test_a_format_reaches_the_loader(webui, given, chosen, handed_on):
     webui.shared.args.gptq_format = chosen
     webui.shared.model, _ = webui.ui_model_menu.load_model(MODEL, LOADER)
     assert isinstance(webui.shared.model, Model), webui.loader.load_error
-    assert given['checkpoint_format'] == handed_on
+    assert given['summary'].quantization.checkpoint_format == handed_on
     # The panel shows as running only the file as it was read.
     assert 'it runs' in webui.model_tab._facts(MODEL, '', chosen)
-    assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if handed_on else 'gptq_v2')
+    assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if chosen == 'gptq_v2' else 'gptq_v2')
 
 
 def test_a_kernel_reaches_the_loader(webui, given):

@@ -1,6 +1,6 @@
 """Which file of a folder is the model, and what its tensors say. Standard library alone, but for pickles.
 
-The tensors are the truth and the config is a claim about them: act-order, for one, is read off `g_idx`.
+Bits, group size and act-order are read from tensor shapes and `g_idx`; config files are cross-checked against them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ import contextlib
 import os
 import threading
 from array import array
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import GPTQError
+from .group_index import GroupIndex, describe_group_index
 from .quantize_config import QuantizeConfig
 from .safetensors_header import Header, read_header
 from .tensor_info import TensorInfo
 from .torch_pickle import PickledWeights, read_pickle
-from .weight_files import files_of, find_name, is_pickle, list_checkpoints, refuse_dead_links
+from .weight_files import check_no_dead_links, files_of, find_checkpoints, is_pickle, match_name
 
 WeightFile = Header | PickledWeights
 
@@ -31,21 +34,33 @@ class Checkpoint:
 
     name: str
     headers: tuple[WeightFile, ...]
-    desc_act: bool
     reason: str = ''
+    _group_indices: dict[str, GroupIndex] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(h.size for h in self.headers)
 
-    @property
+    @cached_property
     def tensors(self) -> dict[str, TensorInfo]:
         return {name: info for h in self.headers for name, info in h.tensors.items()}
 
-    def read_ints(self, name: str, most: int | None = None) -> array:
+    def read_ints(self, name: str, most: int | None = None) -> array[int]:
         """The values of an I32 tensor, flat; only the first `most` where that is given."""
         return next(h.read_ints(name, most) for h in reversed(self.headers) if name in h.tensors)
+
+    def group_index(self, name: str) -> GroupIndex:
+        """What the I32 tensor `name`, a g_idx, shows. Each is read from the file once."""
+        if name not in self._group_indices:
+            self._group_indices[name] = describe_group_index(self.read_ints(name))
+        return self._group_indices[name]
+
+    @cached_property
+    def desc_act(self) -> bool:
+        """Whether any g_idx is not sorted, which is what act-order (`desc_act`) leaves behind."""
+        g_idx = (name for name, info in self.tensors.items() if name.endswith('.g_idx') and info.dtype == 'I32')
+        return not all(self.group_index(name).is_sorted for name in g_idx)
 
     def read_ahead(self) -> None:
         """Has the system begin to read the files, where it takes such a hint: they are needed whole, once libraries are
@@ -55,7 +70,7 @@ class Checkpoint:
             paths = [h.path for h in self.headers]
             threading.Thread(target=_read_ahead, args=(paths,), daemon=True, name='reading ahead').start()
 
-    def quantised_modules(self) -> list[str]:
+    def quantized_modules(self) -> list[str]:
         """Names of the modules that have a `qweight`."""
         return [n.removesuffix('.qweight') for n in self.tensors if n.endswith('.qweight')]
 
@@ -66,26 +81,18 @@ def _read_ahead(paths: list[Path]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
-def has_act_order(file: WeightFile) -> bool:
-    """Whether any `g_idx` of a file is not sorted, which is what act-order (`desc_act`) leaves behind."""
-    for name, info in file.tensors.items():
-        if name.endswith('.g_idx') and info.dtype == 'I32':
-            groups = file.read_ints(name).tolist()
-            if groups != sorted(groups):  # at the speed of C, as a loop over neighbours is not
-                return True
-    return False
-
-
-def open_checkpoint(folder: Path, name: str, reason: str = '') -> Checkpoint:
-    """Reads the headers of the checkpoint `name`. Raises GPTQError where a file is missing or broken."""
-    files = files_of(folder, name)
+def open_checkpoint(folder: Path, name: str, reason: str = '', files: list[str] | None = None) -> Checkpoint:
+    """Reads the headers of the checkpoint `name`, of which `files` are known where its index was read. Raises GPTQError
+    where a file is missing or broken.
+    """
+    files = files_of(folder, name) if files is None else files
     missing = [f for f in files if not _is_there(folder / f)]
     if missing:
         more = f', as are {len(missing) - 1} more' if len(missing) > 1 else ''
         raise GPTQError(f'{folder / missing[0]} is missing{more}, though {name} asks for it; download it.')
     headers = tuple(read_pickle(folder / f) if is_pickle(f) else read_header(folder / f) for f in files)
-    _refuse_twins(headers)
-    return Checkpoint(name, headers, any(has_act_order(h) for h in headers), reason)
+    _check_no_duplicate_tensors(headers)
+    return Checkpoint(name, headers, reason)
 
 
 def _is_there(path: Path) -> bool:
@@ -96,7 +103,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _refuse_twins(headers: tuple[WeightFile, ...]) -> None:
+def _check_no_duplicate_tensors(headers: tuple[WeightFile, ...]) -> None:
     """Raises GPTQError where two shards hold the same tensor: they are not of one download."""
     held: dict[str, Path] = {}
     for header in headers:
@@ -108,35 +115,46 @@ def _refuse_twins(headers: tuple[WeightFile, ...]) -> None:
         held.update(dict.fromkeys(header.tensors, header.path))
 
 
-def choose_checkpoint(folder: Path, config: QuantizeConfig, wanted: str | None = None) -> Checkpoint:
+def choose_checkpoint(
+    folder: Path,
+    config: QuantizeConfig,
+    wanted: str | None = None,
+    candidates: Mapping[str, list[str]] | None = None,
+) -> Checkpoint:
     """The checkpoint to load: the one the user names, else the config's `model_file_base_name`, else the only one,
     else the only quantised one, else the one whose act-order matches the config. Pickles count where there is no
-    safetensors file. Raises GPTQError, listing the candidates, where that decides nothing.
+    safetensors file. `candidates` are those of find_checkpoints(), where the caller has them. Raises GPTQError, listing
+    them, where that decides nothing.
     """
-    names = list_checkpoints(folder)
+    files = find_checkpoints(folder) if candidates is None else candidates
+    names = list(files)
     listed = ', '.join(names) or 'none'
+
+    def open_named(name: str, reason: str = '') -> Checkpoint:
+        return open_checkpoint(folder, name, reason, files[name])
+
     if wanted:
-        name = find_name(folder, wanted)
+        name = match_name(files, wanted)
         if name is None:
             raise GPTQError(f'{folder} has no checkpoint {wanted}; it has: {listed}.')
-        return open_checkpoint(folder, name, 'named by the user')
+        return open_named(name, 'named by the user')
     if not names:
-        refuse_dead_links(folder)
+        check_no_dead_links(folder)
         raise GPTQError(f'{folder} holds no .safetensors file, nor a .bin or .pt; download the model again.')
     names = [n for n in names if not is_pickle(n)] or names
     if config.model_file_base_name:
-        name = find_name(folder, config.model_file_base_name)
+        name = match_name(files, config.model_file_base_name)
         if name is not None:
-            return open_checkpoint(folder, name, f'model_file_base_name in {config.sources["model_file_base_name"]}')
+            return open_named(name, f'model_file_base_name in {config.sources["model_file_base_name"]}')
     if len(names) == 1:
-        return open_checkpoint(folder, names[0], 'the only checkpoint in the folder')
-    quantised = [c for c in (open_checkpoint(folder, n) for n in names) if c.quantised_modules()]
-    if len(quantised) == 1:
-        return replace(quantised[0], reason='the only quantised checkpoint in the folder')
+        return open_named(names[0], 'the only checkpoint in the folder')
+    quantized = [c for c in map(open_named, names) if c.quantized_modules()]
+    if len(quantized) == 1:
+        return replace(quantized[0], reason='the only quantised checkpoint in the folder')
     source = config.sources.get('desc_act', 'default')
     if source == 'default':
         raise GPTQError(f'{folder} holds {len(names)} checkpoints, and no config tells them apart; name one: {listed}.')
-    found = [c for c in quantised if c.desc_act == config.desc_act]
+    found = [c for c in quantized if c.desc_act == config.desc_act]
     if len(found) != 1:
         claim = 'with' if config.desc_act else 'without'
         raise GPTQError(

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Any
 
 from ..errors import GPTQError
 from .checkpoint import Checkpoint
-from .linear_spec import LinearSpec
+from .group_index import GroupIndex
+from .linear_spec import BITS, LinearSpec
 from .other_formats import refuse_tensors
 from .quantize_config import FORMATS, QuantizeConfig
-from .tensor_info import TensorInfo
-from .validation import refuse_strays, require_g_idx
+from .validation import check_g_idx_present, check_no_orphan_tensors
 
-WIDTHS = (2, 3, 4, 8)
-ReadInts = Callable[[str], array]
 GROUP_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # that quantisers offer
 _ZERO_WORDS = 3 * 1024  # of a qzeros: enough to see whether its quantiser was symmetric, and whole in 3 bits
 _ZERO_SAMPLES = 8  # linears whose zeros are looked at, from the first to the last
@@ -37,7 +34,7 @@ class InferredQuantization:
     symmetric: bool
     config_mismatches: list[str]
 
-    def values(self, field: str) -> list:
+    def values(self, field: str) -> list[Any]:
         """The distinct values of a LinearSpec's field, the commonest first."""
         return [v for v, _ in Counter(getattr(s, field) for s in self.specs.values()).most_common()]
 
@@ -49,18 +46,18 @@ def infer_quantization(
 
     Raises GPTQError where the checkpoint holds no quantised linear, or one whose tensors make no sense.
     """
-    tensors, modules = checkpoint.tensors, checkpoint.quantised_modules()
+    tensors, modules = checkpoint.tensors, checkpoint.quantized_modules()
     refuse_tensors(tensors, checkpoint.name)
     if not modules:
         raise GPTQError(
             f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
             'for it.'
         )
-    refuse_strays(tensors, checkpoint.name)
-    specs = {m: module_spec(m, tensors, checkpoint.read_ints, config.group_size, checkpoint.name) for m in modules}
+    check_no_orphan_tensors(tensors, checkpoint.name)
+    specs = {module: infer_spec(module, checkpoint, config.group_size) for module in modules}
     if any(spec.desc_act for spec in specs.values()):
         for module in modules:
-            require_g_idx(tensors, module, checkpoint.name)
+            check_g_idx_present(tensors, module, checkpoint.name)
     seen = set()
     for module in modules[:: -(-len(modules) // _ZERO_SAMPLES)]:
         seen.add(symmetric_format(specs[module].bits, checkpoint.read_ints(f'{module}.qzeros', _ZERO_WORDS)))
@@ -93,13 +90,12 @@ def _config_mismatches(found: InferredQuantization, config: QuantizeConfig, clai
     ]
 
 
-def module_spec(
-    module: str, tensors: Mapping[str, TensorInfo], read_ints: ReadInts, claimed_group_size: int | None, file: str
-) -> LinearSpec:
+def infer_spec(module: str, checkpoint: Checkpoint, claimed_group_size: int | None) -> LinearSpec:
     """The LinearSpec of one quantised linear. Raises GPTQError where its tensors contradict each other.
 
     `claimed_group_size` decides only where the tensors cannot: a last group that is not full, without a g_idx.
     """
+    tensors, file = checkpoint.tensors, checkpoint.name
     shapes = {}
     for part in ('qweight', 'qzeros', 'scales'):
         info = tensors.get(f'{module}.{part}')
@@ -123,7 +119,7 @@ def module_spec(
             f'{shapes["qzeros"]}, which do not belong together; download it again.'
         )
     bits = 32 * zero_words / out_features
-    if bits not in WIDTHS:
+    if bits not in BITS:
         raise GPTQError(f'{file} holds {module} in {bits:g} bits; this loader reads 2, 3, 4 and 8.')
     bits = int(bits)
     if words * 32 % bits:
@@ -131,9 +127,9 @@ def module_spec(
             f'{file} holds {module}.qweight of shape {shapes["qweight"]}, not whole in {bits} bits; download it again.'
         )
     in_features = words * 32 // bits
-    g_idx = _group_index(module, tensors, read_ints, in_features, groups, file)
+    g_idx = _group_index(module, checkpoint, in_features, groups)
     group_size = _group_size(module, in_features, groups, g_idx, claimed_group_size, file)
-    desc_act = g_idx is not None and g_idx != _sequential(in_features, group_size)
+    desc_act = g_idx is not None and not g_idx.is_sequential
     bias = tensors.get(f'{module}.bias')
     if bias is not None and bias.shape != (out_features,):
         raise GPTQError(
@@ -144,32 +140,34 @@ def module_spec(
     return LinearSpec(in_features, out_features, bits, group_size, desc_act, irregular_groups=irregular_groups)
 
 
-def _group_index(module, tensors, read_ints: ReadInts, in_features: int, groups: int, file: str) -> array | None:
-    """The checked values of g_idx; None where there is none, or an all-zero one, which says nothing."""
-    info = tensors.get(f'{module}.g_idx')
+def _group_index(module: str, checkpoint: Checkpoint, in_features: int, groups: int) -> GroupIndex | None:
+    """What the checked g_idx shows; None where there is none, or an all-zero one, which says nothing."""
+    name, file = f'{module}.g_idx', checkpoint.name
+    info = checkpoint.tensors.get(name)
     if info is None:
         return None
     if info.shape != (in_features,) or info.dtype != 'I32':
         raise GPTQError(
-            f'{file} holds {module}.g_idx as {info.dtype} {info.shape} where I32 {(in_features,)} is expected; '
-            'download it again.'
+            f'{file} holds {name} as {info.dtype} {info.shape} where I32 {(in_features,)} is expected; download it again.'
         )
-    values = read_ints(f'{module}.g_idx')
-    if not any(values):
+    found = checkpoint.group_index(name)
+    if found.is_zero:
         return None
-    if min(values) < 0 or max(values) >= groups:
-        raise GPTQError(f'{file} holds {module}.g_idx with groups outside 0 to {groups - 1}; download it again.')
-    return values
+    if found.lowest < 0 or found.highest >= groups:
+        raise GPTQError(f'{file} holds {name} with groups outside 0 to {groups - 1}; download it again.')
+    return found
 
 
-def _group_size(module, in_features: int, groups: int, g_idx, claimed: int | None, file: str) -> int:
+def _group_size(
+    module: str, in_features: int, groups: int, g_idx: GroupIndex | None, claimed: int | None, file: str
+) -> int:
     """Rows of one full group. Several sizes give as many groups where the last is short: without a g_idx the claim
     decides then, and a size that quantisers offer where there is none.
     """
     if groups == 1:
         return in_features
     if g_idx is not None:
-        return max(Counter(g_idx).values())
+        return g_idx.largest_group
     even = in_features // groups if in_features % groups == 0 else None
     if even in GROUP_SIZES:
         return even
@@ -213,9 +211,3 @@ def decide_format(asked: str | None, claimed: str | None, seen: set[str | None])
     if claimed:
         return claimed, ''
     return 'gptq', 'as nearly all files are'
-
-
-@lru_cache
-def _sequential(in_features: int, group_size: int) -> array:
-    """g_idx as it is without act-order."""
-    return array('i', (k // group_size for k in range(in_features)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import GPTQError
 from .hf_config import HFConfig, read_hf_config, read_json
+from .linear_spec import BITS
 from .other_formats import claimed_method, holds_gptq, refuse_method
 
 SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
@@ -27,7 +28,7 @@ _SYNONYMS = {
 }
 _TYPES = {'bits': int, 'group_size': int, 'desc_act': bool, 'sym': bool}
 FORMATS = ('gptq', 'gptq_v2')
-_ALLOWED = {'bits': (2, 3, 4, 8), 'checkpoint_format': FORMATS}
+_ALLOWED = {'bits': BITS, 'checkpoint_format': FORMATS}
 _DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant_method': 'gptq'}
 
 

@@ -12,12 +12,13 @@ from array import array
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
 from .tensor_info import ITEM_BYTES, TensorInfo, tensor_bytes
 
-_LARGEST_HEADER = 100_000_000  # the limit of the safetensors library itself
+_MAX_HEADER = 100_000_000  # the limit of the safetensors library itself
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Header:
     tensors: dict[str, TensorInfo]
     size: int
 
-    def read_ints(self, name: str, most: int | None = None) -> array:
+    def read_ints(self, name: str, most: int | None = None) -> array[int]:
         """The values of an I32 tensor, flat; only the first `most` where that is given."""
         return read_int32(self, name, most)
 
 
 def read_header(path: Path, whole: bool = True) -> Header:
-    """The header of a safetensors file. Raises GPTQError for a truncated or broken one; `whole=False` lets pass a file
-    whose header is sound but whose tensors are not all there.
+    """The header of a safetensors file. Raises GPTQError for a file that the safetensors library would refuse;
+    `whole=False` lets pass one whose header is sound but whose tensors are not all there.
     """
     try:
         size = path.stat().st_size
@@ -43,8 +44,8 @@ def read_header(path: Path, whole: bool = True) -> Header:
             start = f.read(8)
             if start.startswith(b'version '):
                 raise GPTQError(f'{path} is a Git LFS pointer, not the model itself; download the file again.')
-            length = struct.unpack('<Q', start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
-            if length > _LARGEST_HEADER:
+            length = struct.unpack('<Q', start)[0] if len(start) == 8 else _MAX_HEADER + 1
+            if length > _MAX_HEADER:
                 raise GPTQError(f'{path} is not a safetensors file; download it again.')
             raw = f.read(length)
     except OSError as e:
@@ -56,16 +57,13 @@ def read_header(path: Path, whole: bool = True) -> Header:
         tensors = {k: _tensor_info(v, 8 + length) for k, v in entries.items() if k != '__metadata__'}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise GPTQError(f'{path} has a broken safetensors header; download it again.') from e
-    _refuse_overlaps(path, tensors)
-    needed = max((t.end for t in tensors.values()), default=0)
-    if whole and needed > size:
-        raise GPTQError(
-            f'{path} is {format_bytes(size)} of {format_bytes(needed)}: the download was interrupted; download it again.'
-        )
+    _check_no_overlaps(path, tensors)
+    if whole:
+        _check_whole(path, tensors, 8 + length, size)
     return Header(path, tensors, size)
 
 
-def _no_duplicates(pairs: list[tuple]) -> dict:
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Raises ValueError where it has a key twice, of which json would silently keep the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -73,8 +71,7 @@ def _no_duplicates(pairs: list[tuple]) -> dict:
     return found
 
 
-def _refuse_overlaps(path: Path, tensors: dict[str, TensorInfo]) -> None:
-    """Raises GPTQError where two tensors claim the same bytes."""
+def _check_no_overlaps(path: Path, tensors: dict[str, TensorInfo]) -> None:
     in_order = sorted((t.begin, t.end, name) for name, t in tensors.items() if t.end > t.begin)
     for (_, end, name), (begin, _, other) in pairwise(in_order):
         if begin < end:
@@ -83,7 +80,21 @@ def _refuse_overlaps(path: Path, tensors: dict[str, TensorInfo]) -> None:
             )
 
 
-def _tensor_info(entry: dict, start: int) -> TensorInfo:
+def _check_whole(path: Path, tensors: dict[str, TensorInfo], start: int, size: int) -> None:
+    """The tensors fill the file from `start`, where the header ends, to its last byte, as the format asks."""
+    needed = max((t.end for t in tensors.values()), default=start)
+    if needed > size:
+        raise GPTQError(
+            f'{path} is {format_bytes(size)} of {format_bytes(needed)}: the download was interrupted; download it again.'
+        )
+    unused = size - start - sum(t.end - t.begin for t in tensors.values())
+    if unused:
+        raise GPTQError(
+            f'{path} is not a whole safetensors file ({unused} of its bytes belong to no tensor); download it again.'
+        )
+
+
+def _tensor_info(entry: dict[str, Any], start: int) -> TensorInfo:
     """One entry, its offsets counted from the start of the file. Raises ValueError and its like where it is not sound."""
     begin, end = entry['data_offsets']
     if type(begin) is not int or type(end) is not int or end >= 2**63:
@@ -97,10 +108,10 @@ def _tensor_info(entry: dict, start: int) -> TensorInfo:
     return info
 
 
-def read_int32(header: Header, name: str, most: int | None = None) -> array:
+def read_int32(header: Header, name: str, most: int | None = None) -> array[int]:
     """The values of an I32 tensor, flat, without numpy or torch; only the first `most` where that is given."""
     info = header.tensors[name]
-    values = array('i')
+    values: array[int] = array('i')
     size = info.end - info.begin
     with header.path.open('rb') as f:
         f.seek(info.begin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import GPTQError
@@ -21,53 +22,64 @@ def is_pickle(name: str) -> bool:
     return name.removesuffix(INDEX).endswith(PICKLES)
 
 
-def list_checkpoints(folder: Path) -> list[str]:
-    """The names of a folder's checkpoints, those in safetensors first: indices, the first shards of those that no index
-    lists, and single files. An index none of whose files is there is left out where there is anything else: quantisers
-    copy the one of the model they started from.
+def find_checkpoints(folder: Path) -> dict[str, list[str]]:
+    """The checkpoints of a folder, those in safetensors first: name -> the names of its files.
+
+    A checkpoint goes by the name of its index, of its first shard where there is no index, or of its only file. An index
+    none of whose files is there is left out where there is anything else: quantisers copy the one of the model they
+    started from. Raises GPTQError where the folder cannot be listed, or an index is of no use.
     """
     try:
         names = sorted(p.name for p in folder.iterdir() if p.is_file())
     except OSError as e:
         raise GPTQError(f'{folder} cannot be read ({e.strerror}); check the folder and its permissions.') from e
     indices = [n for n in names if n.endswith(INDEX) and n.removesuffix(INDEX).endswith((SUFFIX, *PICKLES))]
-    listed = {index: files_of(folder, index) for index in indices}
+    shards = {index: _indexed_files(folder / index) for index in indices}
+    indexed = {name for listed in shards.values() for name in listed}
     files = [n for n in names if n.endswith((SUFFIX, *PICKLES)) and not _NO_WEIGHTS.fullmatch(n)]
-    single = [n for n in files if not any(n in shards for shards in listed.values())]
-    found = [*(i for i in indices if any(s in files for s in listed[i])), *dict.fromkeys(map(_first_shard, single))]
-    return sorted(found or indices, key=is_pickle)
+    found = {index: shards[index] for index in indices if any(s in files for s in shards[index])}
+    found |= {files_of[0]: files_of for files_of in (_shards_of(n) for n in files if n not in indexed)}
+    found = found or shards
+    return {name: found[name] for name in sorted(found, key=is_pickle)}
 
 
-def refuse_dead_links(folder: Path) -> None:
+def list_checkpoints(folder: Path) -> list[str]:
+    """The names of find_checkpoints(), as a menu shows them."""
+    return list(find_checkpoints(folder))
+
+
+def files_of(folder: Path, name: str) -> list[str]:
+    """The names of the files of which the checkpoint `name` consists. Raises GPTQError for an index that is of no use."""
+    return _indexed_files(folder / name) if name.endswith(INDEX) else _shards_of(name)
+
+
+def match_name(names: Iterable[str], wanted: str) -> str | None:
+    """The checkpoint of `names` that `wanted` means: a file's name, or its stem as configs and AutoGPTQ write it."""
+    names = set(names)
+    endings = ('', *(suffix + index for suffix in (SUFFIX, *PICKLES) for index in ('', INDEX)))
+    return next((wanted + ending for ending in endings if wanted + ending in names), None)
+
+
+def check_no_dead_links(folder: Path) -> None:
     """Raises GPTQError for weights that are a link to nothing, or to itself: a tidied Hugging Face cache leaves such."""
     for path in sorted(folder.iterdir()):
         if path.name.endswith((SUFFIX, *PICKLES)) and path.is_symlink() and not path.is_file():
             raise GPTQError(f'{path} is a symbolic link that leads to no file; download it again.')
 
 
-def files_of(folder: Path, name: str) -> list[str]:
-    """The names of the files of which the checkpoint `name` consists. Raises GPTQError for an index that is of no use."""
-    if name.endswith(INDEX):
-        weight_map = read_json(folder / name).get('weight_map')
-        usable = isinstance(weight_map, dict) and weight_map
-        if not usable or not all(isinstance(v, str) and Path(v).name == v for v in weight_map.values()):
-            raise GPTQError(f'{folder / name} has no usable weight_map; download it again.')
-        return sorted(set(weight_map.values()))
+def _indexed_files(index: Path) -> list[str]:
+    """The names of the files that an index lists. Raises GPTQError for an index that is of no use."""
+    weight_map = read_json(index).get('weight_map')
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise GPTQError(f'{index} has no usable weight_map; download it again.')
+    return sorted(set(names))
+
+
+def _shards_of(name: str) -> list[str]:
+    """All the shards that a shard's name, model-00001-of-00003.safetensors, counts; the file alone for another name."""
     shard = _SHARD.fullmatch(Path(name).stem)
-    if shard is None:
+    if shard is None or not int(shard[3]):
         return [name]
     stem, _, count = shard.groups()
     return [f'{stem}-{i:05d}-of-{count}{Path(name).suffix}' for i in range(1, int(count) + 1)]
-
-
-def _first_shard(name: str) -> str:
-    """The name under which the shards without an index go."""
-    shard = _SHARD.fullmatch(Path(name).stem)
-    return f'{shard[1]}-00001-of-{shard[3]}{Path(name).suffix}' if shard else name
-
-
-def find_name(folder: Path, wanted: str) -> str | None:
-    """The checkpoint that `wanted` means: a file's name, or its stem as configs and AutoGPTQ write it."""
-    names = list_checkpoints(folder)
-    endings = ('', *(s + i for s in (SUFFIX, *PICKLES) for i in ('', INDEX)))
-    return next((wanted + e for e in endings if wanted + e in names), None)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from ..checkpoint.hub import resolve_folder
 from ..checkpoint.quantize_config import parse_claims
-from ..checkpoint.weight_files import find_name
+from ..checkpoint.weight_files import list_checkpoints, match_name
 from .load import load
 
 log = logging.getLogger('airoboros_gptq')
@@ -68,7 +68,7 @@ class AutoGPTQForCausalLM:
         if use_triton:
             log.warning('use_triton=True is ignored: the fastest kernel that fits is taken.')
         folder = resolve_folder(model_name_or_path, revision)
-        if model_basename and find_name(folder, model_basename) is None:
+        if model_basename and match_name(list_checkpoints(folder), model_basename) is None:
             log.warning(
                 '%s has no %s.safetensors, the name is out of date; choosing by its config.', folder, model_basename
             )

@@ -7,20 +7,36 @@ with a kernel for CPUs: to carry its weights to the GPU for every token would ta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
+from .load_plan import LoadPlan, MaxMemory
+from .tensor_names import ModelName
 
-MaxMemory = Mapping[int | str, int | str]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Devices = Mapping[str, torch.device]  # by the name of a module, for it and what is below it; '' for the whole model
 
 
-def split(
-    model: nn.Module, specs: Mapping[str, LinearSpec], dtype: torch.dtype, max_memory: MaxMemory
-) -> dict[str, torch.device]:
-    """Module name -> device, for a model on the meta device whose linears `specs` will be quantised ones.
+def place_modules(model: PreTrainedModel, plan: LoadPlan, model_name: ModelName) -> Devices:
+    """Where the modules of a model on the meta device go: onto the plan's device, or over those of its max_memory.
+    `model_name` maps a tensor's name in the file to the model's.
+    """
+    if not plan.max_memory:
+        return {'': plan.device}
+    specs = {model_name(f'{name}.weight').removesuffix('.weight'): spec for name, spec in plan.specs.items()}
+    return split_model(model, specs, plan.dtype, plan.max_memory)
+
+
+def split_model(
+    model: PreTrainedModel, specs: Mapping[str, LinearSpec], dtype: torch.dtype, max_memory: MaxMemory
+) -> Devices:
+    """Devices for a model on the meta device whose linears `specs` will be quantised ones.
 
     `max_memory` is accelerate's: {0: '10GiB', 'cpu': '20GiB'}, in bytes or as text, for weights alone; devices that it
     does not name are not used. Raises GPTQError where the model does not fit, or a size cannot be read.
@@ -33,7 +49,7 @@ def split(
     try:
         found = infer_auto_device_map(
             model,
-            max_memory={device: _less_scales(size, specs) for device, size in max_memory.items()},
+            max_memory={device: _without_scales(size, specs) for device, size in max_memory.items()},
             no_split_module_classes=list(model._no_split_modules or ()),
             dtype=dtype,
             special_dtypes=widths,
@@ -41,11 +57,11 @@ def split(
         )
     except ValueError as e:
         raise GPTQError(
-            f'The memory limits {_in_words(max_memory)} cannot be read ({e}); write them as 10 or 3500MiB.'
+            f'The memory limits {_as_text(max_memory)} cannot be read ({e}); write them as 10 or 3500MiB.'
         ) from e
     if 'disk' in found.values():
         raise GPTQError(
-            f'The model does not fit into {_in_words(max_memory)}; allow more on the GPUs or on the CPU, or take a smaller '
+            f'The model does not fit into {_as_text(max_memory)}; allow more on the GPUs or on the CPU, or take a smaller '
             'model.'
         )
     if len(set(found.values())) == 1:
@@ -60,8 +76,8 @@ def free_gpu_memory() -> dict[int, int]:
     return {i: torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())}
 
 
-def _less_scales(size: int | str, specs: Mapping[str, LinearSpec]) -> int:
-    """A limit, less what scales and zeros take of it: accelerate counts only the weights' own bits."""
+def _without_scales(size: int | str, specs: Mapping[str, LinearSpec]) -> int:
+    """A limit in bytes, less the share that scales and zeros take: accelerate counts only the weights' own bits."""
     from accelerate.utils import convert_file_size_to_int
 
     weights = sum(s.in_features * s.out_features * (1 if s.bits == 8 else 0.5) for s in specs.values())
@@ -69,24 +85,26 @@ def _less_scales(size: int | str, specs: Mapping[str, LinearSpec]) -> int:
     return int(convert_file_size_to_int(size) * weights / (weights + scales))
 
 
-def _in_words(max_memory: MaxMemory) -> str:
+def _as_text(max_memory: MaxMemory) -> str:
     return ', '.join(f'{size} on {"GPU " * isinstance(device, int)}{device}' for device, size in max_memory.items())
 
 
-def main_device(devices: Mapping[str, torch.device]) -> torch.device:
+def main_device(devices: Devices) -> torch.device:
     """Where inputs go in and answers come out: the first GPU that is used, the CPU where none is."""
     return next((d for d in devices.values() if d.type != 'cpu'), torch.device('cpu'))
 
 
-def device_of(name: str, devices: Mapping[str, torch.device]) -> torch.device:
+def device_of(name: str, devices: Devices) -> torch.device:
     """The device of a tensor or module by its name in the model: that of the nearest module above it in the map."""
     while name and name not in devices:
         name = name.rpartition('.')[0]
     return devices.get(name, main_device(devices))
 
 
-def connect(model: nn.Module, devices: Mapping[str, torch.device]) -> None:
-    """Moves what has no value in the file to its device, and makes every module of the map take its inputs there."""
+def connect_devices(model: nn.Module, devices: Devices) -> None:
+    """Moves buffers that the file does not hold to their devices and, over several devices, puts accelerate's hooks on
+    every module of the map, so that it takes its inputs where it lies.
+    """
     from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
     for name, module in model.named_modules():
@@ -95,11 +113,10 @@ def connect(model: nn.Module, devices: Mapping[str, torch.device]) -> None:
                 module._buffers[key] = buffer.to(device_of(name, devices))
     if len(set(devices.values())) == 1:
         return
-    kept = getattr(
-        model, '_skip_keys_device_placement', None
-    )  # the KV cache: each layer's part stays where the layer is
+    # The KV cache: each layer's part stays where the layer is.
+    skipped = getattr(model, '_skip_keys_device_placement', None)
     for name, device in {**devices, '': main_device(devices)}.items():
-        hook = AlignDevicesHook(device, io_same_device=not name, skip_keys=kept, place_submodules=False)
+        hook = AlignDevicesHook(device, io_same_device=not name, skip_keys=skipped, place_submodules=False)
         add_hook_to_module(model.get_submodule(name), hook)
     # As devices, not as 'cpu': peft would take that word to mean weights that travel.
     model.hf_device_map = dict(devices)

@@ -16,8 +16,8 @@ from ..util.torch_errors import is_out_of_memory
 T = TypeVar('T')
 
 
-def with_memory_in_words(build: Callable[[], T], checkpoint: Checkpoint, device: torch.device) -> T:
-    """build(), but running out of memory is a GPTQError that holds on to nothing: the half-built model is gone with it.
+def explain_out_of_memory(build: Callable[[], T], checkpoint: Checkpoint, device: torch.device) -> T:
+    """build(), with a GPTQError where memory runs out; by then the half-built model and its memory are gone.
 
     Not a context manager: its frames would hold the traceback, whose frames hold the model's tensors. For the same reason
     the GPTQError is raised below, where the first error is no longer its context.

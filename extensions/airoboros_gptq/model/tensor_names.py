@@ -12,13 +12,17 @@ from torch import nn
 from ..errors import GPTQError
 from .unfused_experts import SeparateExperts, can_separate
 
+ModelName = Callable[[str], str]  # from a tensor's name in the file to its name in the model
+
 _EXPERT_PART = re.compile(r'.*\.\*\.(\w+)\.weight')
 
 
-def adapt(model: nn.Module, tensors: Collection[str], quantised: Collection[str], file: str) -> Callable[[str], str]:
-    """Takes a model's fused experts apart where the file has them apart, and returns the function from a tensor's name in
-    the file to its name in the model; a name that leads nowhere stays as it is. Quantised modules go by the name of the
-    weight they stand for. Raises GPTQError for one that transformers has fused in a way that cannot be undone here.
+def map_names_to_model(model: nn.Module, tensors: Collection[str], quantized: Collection[str], file: str) -> ModelName:
+    """The function from a tensor's name in the file to its name in `model`; a name that leads nowhere stays as it is.
+    Quantised modules go by the name of the weight they stand for.
+
+    Changes the model: experts that it has fused and the file, which holds `tensors`, has apart, are replaced by separate
+    ones. To be called once. Raises GPTQError for a quantised module that is fused in a way that cannot be undone here.
     """
     try:
         from transformers.conversion_mapping import get_model_conversion_mapping
@@ -39,7 +43,7 @@ def adapt(model: nn.Module, tensors: Collection[str], quantised: Collection[str]
         name = f'{module}.weight'
         if name not in known and (target := _fused(rename(name), fusions)) is not None:
             fused[module] = target
-    _separate(model, fused, quantised, file)
+    _separate(model, fused, quantized, file)
     known = _names(model)
 
     def find(name: str) -> str:
@@ -57,7 +61,7 @@ def _fused(name: str, fusions: list) -> tuple[str, object] | None:
     return None
 
 
-def _separate(model: nn.Module, fused: dict, quantised: Collection[str], file: str) -> None:
+def _separate(model: nn.Module, fused: dict, quantized: Collection[str], file: str) -> None:
     """Replaces the fused experts into which the file's modules go."""
     parts: dict[str, dict[str, list[str]]] = {}
     for target, fusion in fused.values():
@@ -70,7 +74,7 @@ def _separate(model: nn.Module, fused: dict, quantised: Collection[str], file: s
         if isinstance(holder, nn.Module) and can_separate(holder, names):
             setattr(model.get_submodule(parent), child, SeparateExperts(holder, names))
             continue
-        lost = [m for m, (target, _) in fused.items() if m in quantised and target.startswith(f'{owner}.')]
+        lost = [m for m, (target, _) in fused.items() if m in quantized and target.startswith(f'{owner}.')]
         if lost:
             raise GPTQError(
                 f'{file} holds {lost[0]} by itself, which the installed transformers keeps within {owner}; '

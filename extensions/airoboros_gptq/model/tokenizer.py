@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, and the special ids that follow from it.
+"""The tokenizer of a model folder.
 
 transformers 5 rebuilds LLaMA tokenizers by class name and drops what tokenizer.json says of normalisation: after
 `</s>` it gives `USER` where training had `▁USER`. So a tokenizer.json is taken at its word here, and a folder with
@@ -9,23 +9,36 @@ which it has not.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..checkpoint.validation import is_llama_like, require_tokenizer
+from ..checkpoint.validation import is_llama_tokenizer, read_tokenizer_config
 from ..errors import GPTQError, first_line
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 _SPECIAL = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
 
 
-def load_tokenizer(folder: Path, use_fast: bool = True, trust_remote_code: bool = False):
-    """A transformers tokenizer. Raises GPTQError where the folder has none that can be read."""
-    settings = require_tokenizer(folder)  # transformers 5 would make one up
-    llama_like, has_json = is_llama_like(settings), (folder / 'tokenizer.json').is_file()
+def load_tokenizer(
+    folder: Path, use_fast: bool = True, trust_remote_code: bool = False, settings: dict[str, Any] | None = None
+) -> PreTrainedTokenizerBase:
+    """A transformers tokenizer. `settings` is tokenizer_config.json where the caller has read it. Raises GPTQError where
+    the folder has no tokenizer that can be read.
+    """
+    if settings is None:
+        settings = read_tokenizer_config(folder)  # raises where there is none: transformers 5 would make one up
+    llama_like, has_json = is_llama_tokenizer(settings), (folder / 'tokenizer.json').is_file()
     try:
         if llama_like and (use_fast or not _has_slow_tokenizers()):
             return _llama_tokenizer(folder, settings, has_json)
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(folder, use_fast=use_fast, trust_remote_code=trust_remote_code)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, use_fast=use_fast, trust_remote_code=trust_remote_code
+        )
+        return tokenizer
     except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as e:  # transformers raises nearly anything, and a panic of tokenizers' Rust is no Exception
@@ -41,7 +54,7 @@ def _has_slow_tokenizers() -> bool:
     return int(transformers.__version__.partition('.')[0]) < 5
 
 
-def _llama_tokenizer(folder: Path, settings: dict, has_json: bool):
+def _llama_tokenizer(folder: Path, settings: dict[str, Any], has_json: bool) -> PreTrainedTokenizerBase:
     """tokenizer.json as it stands, or one made of tokenizer.model, with the special tokens of the config."""
     from transformers import PreTrainedTokenizerFast
 
@@ -50,7 +63,7 @@ def _llama_tokenizer(folder: Path, settings: dict, has_json: bool):
         value = settings.get(key) or default
         special[key] = value['content'] if isinstance(value, dict) else value
     if has_json:
-        source = {'tokenizer_file': str(folder / 'tokenizer.json')}
+        source: dict[str, Any] = {'tokenizer_file': str(folder / 'tokenizer.json')}
     else:
         source = {'tokenizer_object': convert_sentencepiece(folder / 'tokenizer.model', special)}
     pad = settings.get('pad_token')
@@ -69,8 +82,8 @@ def _llama_tokenizer(folder: Path, settings: dict, has_json: bool):
     return tokenizer
 
 
-def convert_sentencepiece(path: Path, special: dict[str, str]):
-    """A `tokenizers.Tokenizer` that gives the ids of the slow LLaMA tokenizer for the BPE model at `path`.
+def convert_sentencepiece(path: Path, special: dict[str, str]) -> Tokenizer:
+    """A tokenizer that gives the ids of the slow LLaMA tokenizer for the BPE model at `path`.
 
     Merges are not in the file: every piece that joins two others is one, ranked by the joined piece's score. (Not by its
     id: LLaMA's runs of spaces stand first and score last, and two spaces precede PLAINFORMAT.) Between special tokens
@@ -107,18 +120,3 @@ def convert_sentencepiece(path: Path, special: dict[str, str]):
         single=f'{bos} $A', pair=f'{bos} $A {bos}:1 $B:1', special_tokens=[(bos, vocabulary[bos])]
     )
     return tokenizer
-
-
-def special_ids(tokenizer, claimed_eos=None) -> dict:
-    """bos_token_id, eos_token_id and pad_token_id for a GenerationConfig.
-
-    The tokenizer decides: published Airoboros repositories claim bos 0, eos 1, pad -1. A config that lists several ends
-    keeps them only where the tokenizer's own is among them.
-    """
-    eos = tokenizer.eos_token_id
-    if isinstance(claimed_eos, list) and eos in claimed_eos:
-        eos = claimed_eos
-    pad = tokenizer.pad_token_id
-    if pad is None:
-        pad = tokenizer.eos_token_id
-    return {'bos_token_id': tokenizer.bos_token_id, 'eos_token_id': eos, 'pad_token_id': pad}

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..airoboros.versions import Airoboros, recognise
-from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint, list_checkpoints
+from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint
 from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
 from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
+from ..checkpoint.weight_files import find_checkpoints
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
 from .memory_estimate import MemoryEstimate, estimate_memory, free_memory
@@ -111,13 +112,14 @@ def read_summary(
     folder = Path(folder)
     hf_config = read_hf_config(folder)
     config = quantize_config or read_quantize_config(folder, hf_config)
-    chosen = choose_checkpoint(folder, config, checkpoint)
+    candidates = find_checkpoints(folder)
+    chosen = choose_checkpoint(folder, config, checkpoint, candidates)
     quantization = infer_quantization(chosen, config, checkpoint_format)
     return FolderSummary(
         folder=folder,
         quantize_config=config,
         checkpoint=chosen,
-        candidates=list_checkpoints(folder),
+        candidates=list(candidates),
         hf_config=hf_config,
         quantization=quantization,
         airoboros=recognise(folder, str((hf_config or {}).get('_name_or_path', ''))),

@@ -1,0 +1,88 @@
+"""What load() was asked for, resolved: which folder, onto which device, in which dtype, with which kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.linear_spec import LinearSpec
+from ..errors import GPTQError
+from ..kernels.registry import choose_kernel
+from ..preflight.folder_summary import FolderSummary
+
+# accelerate's: {0: '10GiB', 'cpu': '20GiB'}, in bytes or as text.
+MaxMemory = Mapping[int | str, int | str]
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """All of it goes onto `device`, or is spread where `max_memory` says. `dtype` is that of activations and of what is
+    not quantised; `kernel` a name of kernels.rules, or 'auto'; `attn_implementation` is transformers'.
+    """
+
+    summary: FolderSummary
+    device: torch.device
+    dtype: torch.dtype
+    kernel: str = 'auto'
+    max_memory: MaxMemory | None = None
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.summary.checkpoint
+
+    @property
+    def specs(self) -> dict[str, LinearSpec]:
+        """The quantised linears, by their names in the file."""
+        return self.summary.quantization.specs
+
+
+def make_plan(
+    summary: FolderSummary,
+    device: str | int | torch.device | None = None,
+    dtype: torch.dtype | str | None = None,
+    kernel: str = 'auto',
+    max_memory: MaxMemory | None = None,
+    attn_implementation: str | None = None,
+    trust_remote_code: bool = False,
+) -> LoadPlan:
+    """The plan with defaults filled in: CUDA where there is a GPU, and the dtype in which the kernel is fastest.
+
+    `dtype` may be a name, as 'bfloat16'. Raises GPTQError for a device or dtype that there is not, or a kernel that
+    cannot run this model.
+    """
+    place = resolve_device(device)
+    if isinstance(dtype, str):
+        dtype = _dtype_named(dtype)
+    if dtype is None:
+        first = next(iter(summary.quantization.specs.values()))
+        dtype = choose_kernel(kernel, first, place).compute_dtype(place)
+    return LoadPlan(summary, place, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
+
+
+def _dtype_named(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise GPTQError(f'There is no floating-point dtype {name}; use bfloat16, float16 or float32.')
+    return dtype
+
+
+def resolve_device(device: str | int | torch.device | None) -> torch.device:
+    """The device that is meant; CUDA where there is a GPU and none is named. Raises GPTQError for one that is not there."""
+    if device is None:
+        return torch.device('cuda', 0) if torch.cuda.is_available() else torch.device('cpu')
+    if isinstance(device, int):
+        device = f'cuda:{device}'
+    try:
+        place = torch.device(device)
+    except RuntimeError as e:
+        raise GPTQError(f"There is no device {device}; use 'cpu', or 'cuda:0' for the first GPU.") from e
+    if place.type == 'cuda' and not (torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()):
+        raise GPTQError(
+            f"There is no {place} on this machine; use device='cpu', or install a PyTorch that sees your GPU."
+        )
+    return place
