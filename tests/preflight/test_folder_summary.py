@@ -9,6 +9,12 @@ from airoboros_gptq.util.formatting import format_bytes
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json, edit_tensors
 
 
+@pytest.fixture(autouse=True)
+def steady_free_memory(monkeypatch):
+    """Free memory changes between two readings while other programs run."""
+    monkeypatch.setattr('airoboros_gptq.preflight.memory_estimate.free_memory', lambda device: 8_000_000_000)
+
+
 def lines(summary):
     return {f.name: (f.value, f.source) for f in summary.lines}
 
@@ -17,8 +23,7 @@ def notes(summary):
     return [f.value for f in summary.lines if f.name == 'note']
 
 
-def test_the_tiny_model(monkeypatch, no_native):
-    monkeypatch.setattr('airoboros_gptq.preflight.memory_estimate.free_memory', lambda device: 8_000_000_000)
+def test_the_tiny_model(no_native):
     summary = read_summary(TINY, device='cpu')
     estimated = 'estimated for torch-int4 on cpu'
     assert lines(summary) == {
