@@ -8,7 +8,7 @@ from airoboros_gptq import session as session_module
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.generation.throughput import Throughput
 from airoboros_gptq.model import load as model_load
-from airoboros_gptq.session import ModelSession, recognise_folder
+from airoboros_gptq.session import ModelSession, detect_folder_version
 from support import ACT_ORDER, PLAIN, TINY, cpu_kernel, edit_json, greedy
 
 
@@ -157,11 +157,11 @@ def test_a_real_model():
     assert cpu_kernel() not in session.running
 
 
-def test_recognise_folder(tiny_copy, tmp_path):
-    assert recognise_folder(tiny_copy).version == '1.2'
+def test_detect_folder_version(tiny_copy, tmp_path):
+    assert detect_folder_version(tiny_copy).version == '1.2'
     (tiny_copy / 'config.json').write_text('{')  # the folder's name is enough
-    assert recognise_folder(tiny_copy).version == '1.2'
+    assert detect_folder_version(tiny_copy).version == '1.2'
     other = tiny_copy.rename(tmp_path / 'some-other-GPTQ')
-    assert recognise_folder(other) is None
+    assert detect_folder_version(other) is None
     (other / 'config.json').write_text('{"_name_or_path": "jondurbin/airoboros-13b-gpt4-1.4"}')
-    assert recognise_folder(other).version == '1.4'
+    assert detect_folder_version(other).version == '1.4'

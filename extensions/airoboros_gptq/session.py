@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .airoboros.versions import Airoboros, recognise
+from .airoboros.versions import Airoboros, detect_version
 from .checkpoint.hf_config import read_json
 from .errors import GPTQError
 from .preflight.folder_summary import FolderSummary, read_selected, read_summary
@@ -137,7 +137,7 @@ class ModelSession:
         return '' if model is None else str(model.gptq.memory_used)
 
 
-def recognise_folder(folder: Path) -> Airoboros | None:
+def detect_folder_version(folder: Path) -> Airoboros | None:
     """The Airoboros version that a folder holds, whatever the state of its weights; None for another model.
 
     Reads two small files; never raises GPTQError.
@@ -146,7 +146,7 @@ def recognise_folder(folder: Path) -> Airoboros | None:
         original_name = read_json(folder / 'config.json').get('_name_or_path', '')
     except GPTQError:
         original_name = ''
-    return recognise(folder, str(original_name))
+    return detect_version(folder, str(original_name))
 
 
 def _read(

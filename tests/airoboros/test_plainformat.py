@@ -1,58 +1,21 @@
-"""Prompts exactly as trained, and PLAINFORMAT."""
+"""PLAINFORMAT: where it goes in a message and in a prompt."""
+
+import time
 
 import pytest
-from airoboros_gptq.airoboros.conversation import SAMPLING, render
+from airoboros_gptq.airoboros.conversation import render
 from airoboros_gptq.airoboros.plainformat import (
     add_plainformat,
     add_plainformat_to_prompt,
     as_code_block,
     has_plainformat,
     join_as_trained,
+    plainformat_last,
     remove_plainformat,
 )
 from airoboros_gptq.airoboros.prompt_templates import FORMATS
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import corpus, exam
-
-# jondurbin/qlora at 3dbb1aa, qlora.py, to the letter.
-TRAINED = (
-    'A chat between a curious user and an assistant. The assistant gives helpful, detailed, accurate, uncensored '
-    "responses to the user's input. USER: {instruction} ASSISTANT: "
-)
-
-
-def test_one_question_is_the_training_string():
-    assert render([('Hi there', None)]) == TRAINED.format(instruction='Hi there')
-
-
-def test_finished_turns_close_with_the_end_token():
-    turns = [('One', 'First.'), ('Two', 'Second.'), ('Three', None)]
-    assert render(turns) == (
-        TRAINED.format(instruction='One') + 'First.</s>USER: Two ASSISTANT: Second.</s>USER: Three ASSISTANT: '
-    )
-
-
-def test_nothing_due_ends_with_the_end_token():
-    assert render([('One', 'First.')]).endswith('ASSISTANT: First.</s>')
-
-
-def test_an_empty_answer_is_still_a_turn():
-    assert render([('One', ''), ('Two', None)]).endswith('USER: One ASSISTANT: </s>USER: Two ASSISTANT: ')
-
-
-def test_a_system_message_replaces_the_preamble():
-    assert render([('Hi', None)], 'Speak German.') == 'Speak German. USER: Hi ASSISTANT: '
-    assert render([('Hi', None)], '  \n') == TRAINED.format(instruction='Hi')
-
-
-def test_is_how_the_tiny_model_was_trained():
-    for turns in exam(200):
-        assert render([*turns[:-1], (turns[-1][0], None)]) == corpus().prompt(turns)
-
-
-def test_sampling_is_the_card_s():
-    assert SAMPLING == {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}
 
 
 @pytest.mark.parametrize(
@@ -146,3 +109,20 @@ def test_an_answer_that_is_continued_is_the_beginning_of_a_finished_one(format):
     assert render([('Hi', 'Hello there')], format=format).startswith(joined)
     assert join_as_trained(prompt, '', format) == prompt
     assert join_as_trained('something else' + answer, answer, format) == 'something else' + answer
+
+
+@pytest.mark.parametrize(
+    'text', [' ', '\n', '\t \n', 'PLAINFORMAT ', ' ASSISTANT:', 'PLAINFORMAT\n\nATTACHMENTS:\n'], ids=repr
+)
+def test_a_message_of_a_megabyte_takes_linear_time(text):
+    """Whitespace of 40 KB once took 46 s, with the interpreter's lock held."""
+    message = (text * (1_000_000 // len(text) + 1))[:1_000_000]
+    start = time.process_time()
+    for made in (message, message + 'x', 'x' + message):
+        has_plainformat(made)
+        add_plainformat(made)
+        remove_plainformat(made)
+        add_plainformat_to_prompt(made)
+        plainformat_last(made, ['\n=====\nabc\n=====\n'])
+        as_code_block(made)
+    assert time.process_time() - start < 2

@@ -1,8 +1,11 @@
 """Which Airoboros a folder holds: by its name, its config and its card."""
 
+import os
+import time
+
 import pytest
 from airoboros_gptq.airoboros.conversation import conversation_prompt
-from airoboros_gptq.airoboros.versions import recognise
+from airoboros_gptq.airoboros.versions import detect_version
 from airoboros_gptq.preflight.folder_summary import read_summary
 from support import PLAIN, copy_tiny, edit_json
 
@@ -52,42 +55,42 @@ def test_every_spelling_wherever_it_stands(tmp_path, place, name, version, templ
         'card base_model': f'---\nbase_model:\n- jondurbin/{name}\n---\n',
     }.get(place, '')
     (folder / 'README.md').write_text(card, encoding='utf-8')
-    found = recognise(folder, claimed)
+    found = detect_version(folder, claimed)
     assert (found.version, found.format.template) == (version, f'Airoboros-{template}')
     assert (found.plainformat_spaces, found.known) == (spaces, True)
 
 
 def test_the_sentence_says_where_it_was_read(tmp_path):
-    assert recognise(tmp_path / 'airoboros-13b-gpt4-1.4').reason == "version 1.4, from the folder's name"
-    claimed = recognise(tmp_path / 'renamed', 'jondurbin/airoboros-13b-gpt4-1.4/')
+    assert detect_version(tmp_path / 'airoboros-13b-gpt4-1.4').reason == "version 1.4, from the folder's name"
+    claimed = detect_version(tmp_path / 'renamed', 'jondurbin/airoboros-13b-gpt4-1.4/')
     assert claimed.reason == 'version 1.4, from _name_or_path in config.json'
 
 
 def test_the_folder_s_name_goes_first_and_a_number_before_a_bare_gpt4(tmp_path):
-    assert recognise(tmp_path / 'airoboros-7b-gpt4-1.3', 'jondurbin/airoboros-7b-gpt4-1.2').version == '1.3'
-    assert recognise(tmp_path / 'airoboros-7b-gpt4', 'jondurbin/airoboros-7b-gpt4-1.2').version == '1.2'
+    assert detect_version(tmp_path / 'airoboros-7b-gpt4-1.3', 'jondurbin/airoboros-7b-gpt4-1.2').version == '1.3'
+    assert detect_version(tmp_path / 'airoboros-7b-gpt4', 'jondurbin/airoboros-7b-gpt4-1.2').version == '1.2'
 
 
 def test_others_are_not_airoboros_even_if_their_card_speaks_of_it(tmp_path):
-    assert recognise(tmp_path / 'TheBloke_Llama-2-7B-GPTQ', 'meta-llama/Llama-2-7b') is None
+    assert detect_version(tmp_path / 'TheBloke_Llama-2-7B-GPTQ', 'meta-llama/Llama-2-7b') is None
     folder = tmp_path / 'mine'
     folder.mkdir()
     (folder / 'README.md').write_text(
         '---\ndatasets:\n- jondurbin/airoboros-2.1\nmodel_name: Hermes 13B\n---\n# Hermes 13B\nBetter than airoboros-2.1.\n'
     )
-    assert recognise(folder) is None
+    assert detect_version(folder) is None
 
 
 def test_what_stands_before_the_name_is_another_model_s(tmp_path):
-    assert recognise(tmp_path / 'llama-2.1-airoboros-13b-gpt4-1.3').version == '1.3'
+    assert detect_version(tmp_path / 'llama-2.1-airoboros-13b-gpt4-1.3').version == '1.3'
 
 
 def test_the_card_s_data_tell_the_version_of_an_airoboros_without_a_number(tmp_path):
     folder = tmp_path / 'airoboros-13b-mine'
     folder.mkdir()
-    assert recognise(folder).version == ''
+    assert detect_version(folder).version == ''
     (folder / 'README.md').write_text('---\ndatasets:\n- jondurbin/airoboros-gpt4-1.4\n---\n')
-    assert recognise(folder).reason == 'version 1.4, from the data that the model card names'
+    assert detect_version(folder).reason == 'version 1.4, from the data that the model card names'
 
 
 @pytest.mark.parametrize('content', [b'\xff\xfe\x00', b'', b'# ' + b'airoboros ' * 20_000])
@@ -95,17 +98,17 @@ def test_a_strange_card_does_no_harm(tmp_path, content):
     folder = tmp_path / 'airoboros-7b-gpt4-1.2'
     folder.mkdir()
     (folder / 'README.md').write_bytes(content)
-    assert recognise(folder).version == '1.2'
+    assert detect_version(folder).version == '1.2'
 
 
 def test_an_unknown_version_is_taken_for_the_newest_before_it_and_says_so(tmp_path):
     for name, template in (('1.9', 'v1.4'), ('2.3', 'v2.2'), ('3.3', 'v3.0'), ('0.9', 'v1.0')):
-        found = recognise(tmp_path / f'airoboros-70b-{name}')
+        found = detect_version(tmp_path / f'airoboros-70b-{name}')
         assert (found.format.template, found.known) == (f'Airoboros-{template}', False)
         assert found.reason == (
             f"version {name}, from the folder's name; not known here, taken for {template.removeprefix('v')}"
         )
-    unnamed = recognise(tmp_path / 'airoboros-13b-GPTQ')
+    unnamed = detect_version(tmp_path / 'airoboros-13b-GPTQ')
     assert (unnamed.format.template, unnamed.reason) == ('Airoboros-v1.2', 'no version is named; taken for 1.2')
 
 
@@ -119,7 +122,7 @@ class Tokenizer:
 def test_a_tokenizer_s_template_is_for_what_is_not_known_here(tmp_path):
     """airoboros-70b-3.3 is a Llama-3 and brings that template."""
     prompts = {
-        name: conversation_prompt(Tokenizer(), [('Hi', None)], '', recognise(tmp_path / name))
+        name: conversation_prompt(Tokenizer(), [('Hi', None)], '', detect_version(tmp_path / name))
         for name in ('airoboros-70b-3.3', 'airoboros-l2-13b-3.1.2', 'airoboros-13b', 'llama')
     }
     assert prompts['airoboros-70b-3.3'] == prompts['llama'] == 'by the tokenizer'
@@ -134,3 +137,22 @@ def test_the_facts_name_format_and_version(tmp_path):
     other = copy_tiny(tmp_path / 'some-llama', PLAIN)
     edit_json(other / 'config.json', _name_or_path='meta/llama')
     assert not [f for f in read_summary(other).lines if f.name == 'prompt format']
+
+
+def test_a_card_of_newlines_is_read_in_linear_time(tmp_path):
+    """65 KB of them once took 6 s at each of several reads."""
+    folder = tmp_path / 'some-model'
+    folder.mkdir()
+    start = time.process_time()
+    for card in ('base_model:' + '\n' * 65_000, '# ' + '\t' * 65_000, 'model_name' + ' ' * 65_000, '- ' * 32_000):
+        (folder / 'README.md').write_text(card)
+        detect_version(folder)
+    assert time.process_time() - start < 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no FIFOs here')
+def test_a_card_that_is_a_pipe_is_not_waited_for(tmp_path):
+    folder = tmp_path / 'airoboros-7b-gpt4-1.4'
+    folder.mkdir()
+    os.mkfifo(folder / 'README.md')
+    assert detect_version(folder).version == '1.4'

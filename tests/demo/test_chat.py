@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from airoboros_gptq.airoboros.versions import recognise
+from airoboros_gptq.airoboros.versions import detect_version
 from airoboros_gptq.demo.chat import answer, as_pairs, for_display, list_models, plainformat_spaces
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.generation.streaming import Sampling
@@ -46,7 +46,7 @@ def test_plainformat_is_bare_code(session):
 
 
 def test_a_model_that_was_not_trained_with_plainformat_is_not_asked_for_it():
-    session = SimpleNamespace(airoboros=recognise(TINY.with_name('airoboros-7b-gpt4-GPTQ'), ''), model=None)
+    session = SimpleNamespace(airoboros=detect_version(TINY.with_name('airoboros-7b-gpt4-GPTQ'), ''), model=None)
     assert session.airoboros.version == '1.0' and plainformat_spaces(session) is None
     assert plainformat_spaces(SimpleNamespace(airoboros=None)) is None
 

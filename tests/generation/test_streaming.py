@@ -2,7 +2,6 @@
 
 import threading
 import time
-import weakref
 from itertools import pairwise
 
 import pytest
@@ -122,16 +121,3 @@ def test_another_model_s_chat_template_brings_its_own_bos(tiny, tmp_path):
     finally:
         hook.remove()
     assert [ids[0].count(1) for ids in seen] == [1, 1]
-
-
-def test_the_tokenizer_is_copied_once(tiny, monkeypatch):
-    """The copy takes 0.1 s with a vocabulary of 32,000: more than the first token."""
-    from airoboros_gptq.generation import detokenizer
-
-    made = []
-    real = detokenizer._with_leading_space
-    monkeypatch.setattr(detokenizer, '_with_leading_space', lambda t: made.append(t) or real(t))
-    monkeypatch.setattr(detokenizer, '_copies', weakref.WeakKeyDictionary())
-    for _ in range(3):
-        list(stream(*tiny, PROMPT, Sampling(0, 1, 1.0, max_new_tokens=2)))
-    assert made == [tiny[1]]

@@ -8,15 +8,18 @@ from .prompt_templates import PromptFormat
 
 PLAINFORMAT = 'PLAINFORMAT'
 PLAINFORMAT_SPACES = 2  # as the 1.2 card has it
-_AT_END = re.compile(r'\s*\bPLAINFORMAT\s*\Z')
-_CUE = re.compile(r'\s*(?:\bASSISTANT:|\[/INST\])')  # what ends an instruction, in every format
+# What ends an instruction, in every format. Whitespace before it is cut off by str methods: a pattern that begins with \s*
+# takes quadratic time over long whitespace.
+_CUE = re.compile(r'\bASSISTANT:|\[/INST\]')
 _BEFORE_ATTACHMENTS = PLAINFORMAT + '\n\nATTACHMENTS:\n'  # as the webui puts them after a message
 _FENCE = '```'
 
 
 def has_plainformat(instruction: str) -> bool:
     """Whether an instruction ends with PLAINFORMAT."""
-    return _AT_END.search(instruction) is not None
+    text = instruction.rstrip()
+    before = text[: -len(PLAINFORMAT)]
+    return text.endswith(PLAINFORMAT) and not (before[-1:].isalnum() or before.endswith('_'))
 
 
 def add_plainformat(instruction: str, spaces: int | None = PLAINFORMAT_SPACES) -> str:
@@ -32,15 +35,20 @@ def add_plainformat_to_prompt(prompt: str, spaces: int | None = PLAINFORMAT_SPAC
     """A whole prompt with PLAINFORMAT at the end of its last instruction, before the last `ASSISTANT:` or `[/INST]`, also
     where the answer has begun. A prompt without any of these, or whose last instruction is empty, stays as it is.
     """
-    cue = next(reversed([*_CUE.finditer(prompt)]), None)
-    if cue is None or prompt[: cue.start()].endswith(('USER:', '[INST]')):
+    cue = None
+    for cue in _CUE.finditer(prompt):  # noqa: B007 (the last one counts)
+        pass
+    if cue is None:
         return prompt
-    return add_plainformat(prompt[: cue.start()], spaces) + prompt[cue.start() :]
+    instruction = prompt[: cue.start()].rstrip()
+    if instruction.endswith(('USER:', '[INST]')):
+        return prompt
+    return add_plainformat(instruction, spaces) + prompt[len(instruction) :]
 
 
 def remove_plainformat(instruction: str) -> str:
     """The instruction without a PLAINFORMAT at its end."""
-    return _AT_END.sub('', instruction)
+    return instruction.rstrip().removesuffix(PLAINFORMAT).rstrip() if has_plainformat(instruction) else instruction
 
 
 def join_as_trained(prompt: str, answer: str, format: PromptFormat) -> str:
@@ -57,15 +65,22 @@ def plainformat_last(prompt: str, attached: list[str], spaces: int | None = PLAI
     """A prompt in which PLAINFORMAT stands after what is attached to its message, as it ended every instruction in
     training, and not before. `attached` are the last texts of the messages that have any, as the webui encloses them.
     """
-    start = 0
-    while (at := prompt.find(_BEFORE_ATTACHMENTS, start)) >= 0:
-        found = [(prompt.find(text, at), len(text)) for text in attached]
-        end = min((i + length for i, length in found if i >= 0), default=None)
+    parts: list[str] = []
+    rest = prompt
+    while (at := rest.find(_BEFORE_ATTACHMENTS)) >= 0:
+        end = _end_of_attachments(rest, at, attached)
         if end is None:
-            return prompt
-        message = prompt[:at].rstrip() + prompt[at + len(PLAINFORMAT) : end].rstrip()
-        prompt, start = add_plainformat(message, spaces) + prompt[end:].lstrip('\n'), len(message)
-    return prompt
+            break
+        message = rest[:at].rstrip() + rest[at + len(PLAINFORMAT) : end].rstrip()
+        parts.append(add_plainformat(message, spaces))
+        rest = rest[end:].lstrip('\n')
+    return ''.join((*parts, rest)) if parts else prompt
+
+
+def _end_of_attachments(prompt: str, start: int, attached: list[str]) -> int | None:
+    """Where the first of the attached texts after `start` ends; None without one."""
+    positions = [(prompt.find(text, start), len(text)) for text in attached]
+    return min((position + length for position, length in positions if position >= 0), default=None)
 
 
 def as_code_block(answer: str) -> str:

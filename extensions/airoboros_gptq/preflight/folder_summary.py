@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..airoboros.versions import Airoboros, recognise
+from ..airoboros.versions import Airoboros, detect_version
 from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint
 from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
 from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
@@ -122,7 +122,7 @@ def read_summary(
         candidates=list(candidates),
         hf_config=hf_config,
         quantization=quantization,
-        airoboros=recognise(folder, str((hf_config or {}).get('_name_or_path', ''))),
+        airoboros=detect_version(folder, str((hf_config or {}).get('_name_or_path', ''))),
         memory=estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel),
     )
 

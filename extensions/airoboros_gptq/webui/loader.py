@@ -16,7 +16,7 @@ from ..checkpoint.weight_files import list_checkpoints
 from ..errors import GPTQError, first_line
 from ..names import CHECKPOINT, EXTENSION, FORMAT, KERNEL, LOADER
 from ..preflight.folder_summary import FolderSummary
-from ..session import ModelSession, recognise_folder
+from ..session import ModelSession, detect_folder_version
 from . import token_stream, versions
 from .memory_limits import max_memory
 
@@ -67,7 +67,7 @@ class GPTQLoader:
     def airoboros_of(self, model_name: str | None) -> Airoboros | None:
         """The Airoboros version that a model's folder holds, whatever the state of its weights. Never raises."""
         folder = self.folder(model_name)
-        return None if folder is None else recognise_folder(folder)
+        return None if folder is None else detect_folder_version(folder)
 
     # What the panel and the status line show
 

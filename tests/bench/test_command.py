@@ -1,0 +1,54 @@
+"""The options of `bench`, and what it says while it runs."""
+
+import json
+
+import pytest
+from reports import bench
+from support import TINY, run_cli
+
+
+def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(tmp_path))
+    options = ('--synthetic', 'tiny', '--act-order', '--quick', '--device', 'cpu', '--kernel', 'reference')
+    code, out, _ = bench(capsys, *options)
+    assert code == 0
+    for line in (
+        'machine',
+        'load',
+        'from disk',
+        'peak memory',
+        'prefill of 64',
+        'decode at 16',
+        'second turn',
+        'generate()',
+    ):
+        assert f'\n{line}' in f'\n{out}'
+    assert 'act-order' in out and 'reference on cpu' in out
+    code, out, _ = bench(capsys, *options, '--json')
+    assert json.loads(out)['model']['desc_act'] is True
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        ((), 'Name one model to measure'),
+        ((TINY, '--synthetic', 'tiny'), 'Name one model to measure'),
+        ((TINY, '--plot', 'x.png'), 'ends in .svg'),
+        ((TINY, '--processor-time', '--device', 'cuda:0'), '--processor-time is for CPUs'),
+        ((TINY / 'none',), 'none'),
+        (('--synthetic', 'tiny', '--group-size', '96'), 'Groups of 96 do not divide 256 and 512'),
+        ((TINY, '--against', 'llama.cpp', '--against-python', '/no/python'), '/no/python cannot be run'),
+    ],
+)
+def test_what_cannot_be_measured_is_a_sentence(capsys, arguments, sentence):
+    code, out, err = bench(capsys, *arguments)
+    assert (code, out, err.count('\n')) == (1, '', 1) and sentence in err
+
+
+def test_a_pipe_is_told_each_step():
+    """In a terminal a bar says it; a log needs lines, from the first second."""
+    code, _, err = run_cli('bench', TINY, '--device', 'cpu', '--quick', '--processor-time')
+    lines = [line for line in err.splitlines() if line.startswith('bench: ')]
+    assert code == 0 and lines[0] == 'bench: importing libraries'
+    assert [line.split()[1].partition('/')[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
+    assert any(line.endswith('prefill of 64') for line in lines)
