@@ -21,6 +21,7 @@ PAGES = [
     ROOT / 'CONTRIBUTING.md',
     ROOT / 'benchmarks' / 'NOTES.md',
     *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'tests').glob('*/README.md')),
 ]
 CODE = [
     *(ROOT / 'install.py', ROOT / 'pyproject.toml', ROOT / 'Makefile'),
@@ -111,7 +112,7 @@ def test_names_and_options_exist(page, source):
     assert not {option for option in options if not re.search(rf'{option}\b', source)}
 
 
-FOREIGN_OPTIONS = {'--loader', '--nowebui', '--idle-timeout'}
+FOREIGN_OPTIONS = {'--loader', '--nowebui', '--idle-timeout', '--no-build-isolation'}  # the webui's, pip's
 
 
 def _is_code(name: str) -> bool:
