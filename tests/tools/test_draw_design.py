@@ -22,7 +22,7 @@ def test_a_room_imports_only_from_lower_floors():
         (room, other)
         for room, others in test_layering.ALLOWED.items()
         for other in {name.split('.')[0] for name in others}
-        if room in FLOOR and FLOOR[other] >= FLOOR[room]
+        if room in FLOOR and other != '__init__' and FLOOR[other] >= FLOOR[room]  # the root package imports lazily
     ]
     assert not climbs
 
