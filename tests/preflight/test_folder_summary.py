@@ -5,7 +5,6 @@ import json
 import pytest
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.preflight.folder_summary import as_json, as_text, read_selected, read_summary
-from airoboros_gptq.util.formatting import format_bytes
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json, edit_tensors
 
 
@@ -146,14 +145,6 @@ def test_text_is_aligned():
     rows = as_text(summary).splitlines()
     assert len(rows) >= 9
     assert len({row.index(line.value, 14) for row, line in zip(rows, summary.lines, strict=True)}) == 1
-
-
-@pytest.mark.parametrize(
-    ('count', 'text'),
-    [(0, '0 B'), (999, '999 B'), (1500, '1.50 kB'), (2_481_784, '2.48 MB'), (4_519_900_000, '4.52 GB')],
-)
-def test_format_bytes(count, text):
-    assert format_bytes(count) == text
 
 
 def test_json_has_the_lines_and_the_numbers(no_native):

@@ -1,6 +1,8 @@
 """What loading is said to need, against what it then takes."""
 
 import itertools
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -163,9 +165,18 @@ def test_what_fits(cache, free, fits):
     assert memory.MemoryEstimate(2 * GB, cache, 2048, 'cpu', ('reference',), 'float32', free).fits is fits
 
 
-def test_what_is_free():
-    free = memory.free_memory('cpu')
-    assert free is None or 10**6 < free < 10**14
+def test_what_is_free(monkeypatch):
+    """RAM on the CPU; on a GPU what its driver has left, and what PyTorch has reserved there without using it."""
+    cuda = SimpleNamespace(
+        mem_get_info=lambda device: {'cuda:1': (5 * GB, 80 * GB)}[device],
+        memory_reserved=lambda device: {'cuda:1': 3 * GB}[device],
+        memory_allocated=lambda device: {'cuda:1': 2 * GB}[device],
+    )
+    monkeypatch.setitem(sys.modules, 'torch', SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(memory, 'free_ram', lambda: 7 * GB)
+    assert memory.free_memory('cpu') == 7 * GB
+    assert memory.free_memory('cuda:1') == 6 * GB
+    assert memory.free_memory('cuda:2') is None  # the driver knows no such GPU
     assert memory.free_memory('mps') is None
 
 

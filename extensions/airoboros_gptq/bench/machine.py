@@ -9,6 +9,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..util.host import cpu_name, peak_process_memory, reset_peak_process_memory
 from .clock import clock_name, now
 
 _PACKAGES = ('torch', 'transformers', 'triton', 'numpy')
@@ -21,7 +22,7 @@ def describe(device: str, threads: int) -> dict:
 
     found = {
         'system': f'{platform.system()} {platform.machine()}',
-        'processor': _processor(),
+        'processor': cpu_name(),
         'cores': os.cpu_count(),
         'threads': threads,
         'instructions': torch.backends.cpu.get_cpu_capability(),
@@ -36,14 +37,6 @@ def describe(device: str, threads: int) -> dict:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def read_bandwidth(device: str) -> float:
@@ -118,8 +111,7 @@ def reset_peak_memory(device: str) -> None:
 
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with contextlib.suppress(OSError):
-            Path('/proc/self/clear_refs').write_text('5')
+        reset_peak_process_memory()
 
 
 def peak_memory(device: str) -> int | None:
@@ -128,13 +120,4 @@ def peak_memory(device: str) -> int | None:
         import torch
 
         return torch.cuda.max_memory_allocated(device)
-    with contextlib.suppress(OSError):
-        for line in Path('/proc/self/status').read_text().splitlines():
-            if line.startswith('VmHWM:'):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if platform.system() == 'Darwin' else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_process_memory()

@@ -11,6 +11,7 @@ from transformers import StoppingCriteria
 
 from ..names import IDS_ON_CPU
 from ..util.formatting import format_bytes
+from ..util.host import process_memory
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ setattr(GenerationRecord, IDS_ON_CPU, True)
 
 
 def memory_used(model: nn.Module) -> str:
-    """What weights and caches take of the GPU; on a CPU what the whole process takes of RAM, in words."""
+    """What weights and caches take of the GPU; on a CPU what the whole process takes of RAM, in words; '' where
+    that is not known."""
     devices = {t.device for t in (*model.parameters(), *model.buffers()) if t.device.type == 'cuda'}
     if devices:
         return f'{format_bytes(sum(map(torch.cuda.memory_allocated, devices)))} of GPU memory'
-    import psutil
-
-    return f'{format_bytes(psutil.Process().memory_info().rss)} of RAM'
+    taken = process_memory()
+    return '' if taken is None else f'{format_bytes(taken)} of RAM'

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ..checkpoint.hf_config import (
     ATTENTION_HEADS_KEYS,
@@ -28,6 +29,7 @@ from ..checkpoint.linear_spec import LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
 from ..kernels.rules import compute_dtype, int4_group_size, likely_kernel, stored_bits
 from ..util.formatting import format_bytes
+from ..util.host import free_ram
 
 DEFAULT_CONTEXT = 2048
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
@@ -84,7 +86,7 @@ class MemoryEstimate:
 def estimate_memory(
     tensors: Mapping[str, TensorInfo],
     specs: Mapping[str, LinearSpec],
-    model_config: dict,
+    hf_config: HFConfig,
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
@@ -97,9 +99,9 @@ def estimate_memory(
     taken = {module: _kernel(kernel, spec, kind) for module, spec in specs.items()}
     dtype, item = compute_dtype(next(iter(taken.values())), kind)  # as build_model decides: by the first linear
     weights = sum(_linear_bytes(m, spec, taken[m], tensors, item) for m, spec in specs.items())
-    weights += _other_bytes(tensors, specs, model_config, item)
+    weights += _other_bytes(tensors, specs, hf_config, item)
     context = context or DEFAULT_CONTEXT
-    per_token = kv_elements_per_token(model_config)
+    per_token = kv_elements_per_token(hf_config)
     cache = None if per_token is None else per_token * context * item
     return MemoryEstimate(
         weights, cache, context, device, tuple(sorted(set(taken.values()))), dtype, free_memory(device)
@@ -138,10 +140,12 @@ def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[s
     return bias + spec.in_features * columns // 2 + groups * columns * 4 + order  # scale and zero, in bf16 each
 
 
-def _other_bytes(tensors: Mapping[str, TensorInfo], specs: Mapping, model_config: dict, item: int) -> int:
+def _other_bytes(
+    tensors: Mapping[str, TensorInfo], specs: Mapping[str, LinearSpec], hf_config: HFConfig, item: int
+) -> int:
     """Embeddings, norms and what else was not quantised: floats are cast to the dtype of the model."""
     others = {n: t for n, t in tensors.items() if n.rpartition('.')[0] not in specs and not _is_computed(n, t)}
-    tied = model_config.get('tie_word_embeddings', model_config.get('model_type') in _TIED_BY_DEFAULT)
+    tied = hf_config.get('tie_word_embeddings', hf_config.get('model_type') in _TIED_BY_DEFAULT)
     head = next((n for n in others if n.endswith(_HEADS)), None)
     if tied and head and any(n.endswith(_EMBEDDINGS) and t.shape == others[head].shape for n, t in others.items()):
         del others[head]  # the file holds twice what the model holds once
@@ -159,8 +163,10 @@ def kv_elements_per_token(config: HFConfig) -> int | None:
     Sliding windows are not counted: where layers look back no further than a window, a long cache is smaller.
     """
     config = text_config(config)
-    layers, heads, hidden = (first_positive(config, k) for k in (LAYERS_KEYS, ATTENTION_HEADS_KEYS, HIDDEN_SIZE_KEYS))
-    head_dim = first_positive(config, ('head_dim',)) or (hidden // heads if hidden and heads else None)
+    layers, heads = first_positive(config, LAYERS_KEYS), first_positive(config, ATTENTION_HEADS_KEYS)
+    hidden, head_dim = first_positive(config, HIDDEN_SIZE_KEYS), first_positive(config, ('head_dim',))
+    if head_dim is None and hidden and heads:
+        head_dim = hidden // heads
     if not (layers and heads and head_dim):
         return None
     return 2 * layers * _kv_heads(config, heads) * head_dim
@@ -179,9 +185,9 @@ def _kv_heads(config: HFConfig, heads: int) -> int:
 
 def default_device() -> str:
     """The device that load() takes: asked of torch where it is imported already, else guessed from the driver."""
-    torch = sys.modules.get('torch')
+    torch: Any = sys.modules.get('torch')
     if torch is not None:
-        with contextlib.suppress(Exception):  # a driver's trouble is not ours; load() will have its sentence
+        with contextlib.suppress(Exception):  # load() raises the sentence for a broken driver
             return 'cuda:0' if torch.cuda.is_available() else 'cpu'
     if os.environ.get('CUDA_VISIBLE_DEVICES', '0') in ('', '-1') or _torch_is_for_cpus():
         return 'cpu'
@@ -198,37 +204,24 @@ def _torch_is_for_cpus() -> bool:
 
 def _gpu_is_too_old(kernel: str) -> bool:
     """Whether the GPU is known to be one on which a kernel does not run."""
-    torch = sys.modules.get('torch')
+    torch: Any = sys.modules.get('torch')
     with contextlib.suppress(Exception):
         if torch.version.hip:
             return kernel == 'torch-int4'
-        return torch.cuda.get_device_capability() < _OLDEST.get(kernel, (0, 0))
+        return tuple(torch.cuda.get_device_capability()) < _OLDEST.get(kernel, (0, 0))
     return False
 
 
 def free_memory(device: str) -> int | None:
     """Bytes that can be had on `device` now; None where that is not known, as of a GPU before torch is imported."""
     kind = device.partition(':')[0]
-    torch = sys.modules.get('torch')
+    torch: Any = sys.modules.get('torch')
     if kind == 'cuda' and torch is not None:
         with contextlib.suppress(Exception):
-            # What PyTorch keeps for itself and does not use is to be had too.
-            return torch.cuda.mem_get_info(device)[0] + _idle_in_pytorch(torch, device)
-    return _free_ram() if kind == 'cpu' else None
+            # What PyTorch has reserved and does not use can be had too.
+            return int(torch.cuda.mem_get_info(device)[0]) + _idle_in_pytorch(torch, device)
+    return free_ram() if kind == 'cpu' else None
 
 
-def _idle_in_pytorch(torch, device: str) -> int:
-    return torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
-def _free_ram() -> int | None:
-    try:
-        for line in Path('/proc/meminfo').read_text().splitlines():
-            if line.startswith('MemAvailable:'):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    except (AttributeError, OSError, ValueError):  # not on Windows, nor by that name on macOS
-        return None
+def _idle_in_pytorch(torch: Any, device: str) -> int:
+    return int(torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))

@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...util.cache_dir import cache_folder
+from ...util.host import cpu_flags
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -43,7 +44,7 @@ def why_not() -> str | None:
         return 'AIROBOROS_GPTQ_NATIVE=0 switches it off'
     if platform.system() != 'Linux' or platform.machine() not in ('x86_64', 'AMD64'):
         return 'it is for Linux on x86-64'
-    if not _processor() >= _NEEDED:
+    if not cpu_flags() >= _NEEDED:
         return 'the processor lacks AVX2'
     kept = _kept()
     if kept.is_file():
@@ -95,19 +96,9 @@ def flags() -> tuple[str, ...]:
 
 
 def _kept() -> Path:
-    parts = [' '.join(flags()), os.environ.get('CXX', ''), ' '.join(sorted(_processor()))]
+    parts = [' '.join(flags()), os.environ.get('CXX', ''), ' '.join(sorted(cpu_flags()))]
     parts += [p.read_text('utf-8') for p in sorted(_CSRC.iterdir()) if p.suffix in ('.cpp', '.h')]
     return cache_folder() / f'gptq_cpu-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so'
-
-
-@lru_cache
-def _processor() -> frozenset[str]:
-    """What the processor can do, by the names of Linux."""
-    with suppress(OSError):
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('flags'):
-                return frozenset(line.partition(':')[2].split())
-    return frozenset()
 
 
 def _build(kept: Path) -> Path:
