@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from .conftest import MODEL, SCRIPT, STANDIN, seams
+from .conftest import MODEL, PAGE, SCRIPT, STANDIN, seams
 
 LOADER = 'airoboros-GPTQ'
 
@@ -92,6 +92,16 @@ def test_a_missing_function_is_one_line_in_the_log(webui, caplog, module, name):
     [line] = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
     assert f'modules.{module}.{name}' in line and 'is missing' in line
     assert LOADER in webui.loaders.loaders_and_params
+    webui.patches.undo()
+
+
+def test_without_a_page_only_the_loader_is_patched_and_nothing_is_missing(webui, caplog, monkeypatch):
+    for name in PAGE:
+        monkeypatch.delitem(sys.modules, f'modules.{name}')
+    webui.patches.apply()
+    assert [r.getMessage() for r in caplog.records] == []
+    assert webui.models.load_model is not webui.originals['modules.models', 'load_model']
+    assert webui.chat.chatbot_wrapper is webui.originals['modules.chat', 'chatbot_wrapper']
     webui.patches.undo()
 
 
@@ -182,6 +192,27 @@ def test_a_format_reaches_the_loader(webui, given, chosen, handed_on):
     # The panel shows as running only the file as it was read.
     assert 'it runs' in webui.model_tab._facts(MODEL, '', chosen)
     assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if chosen == 'gptq_v2' else 'gptq_v2')
+
+
+def test_load_shows_its_progress_on_the_page_and_an_api_call_in_the_terminal(webui, given):
+    shown = []
+    list(webui.ui_model_menu.load_model_wrapper(MODEL, LOADER, lambda done, desc: shown.append((done, desc)), True))
+    given['progress'](1, 4)
+    assert shown == [(0.25, f'Loading {MODEL}')]
+    webui.models.load_model(MODEL, LOADER)
+    assert given['progress'] is None
+
+
+@pytest.mark.parametrize('module', ['modules.transformers_loader', 'modules.callbacks'], ids=['v3', 'before'])
+def test_a_load_marks_the_webuis_stream_and_undo_takes_the_mark_off(webui, given, monkeypatch, module):
+    class Stream:
+        pass
+
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(Stream=Stream))
+    webui.models.load_model(MODEL, LOADER)
+    assert Stream.takes_ids_on_the_cpu is True
+    webui.patches.undo()
+    assert not hasattr(Stream, 'takes_ids_on_the_cpu')
 
 
 def test_a_kernel_reaches_the_loader(webui, given):
