@@ -6,7 +6,7 @@ from array import array
 import numpy as np
 import pytest
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
-from airoboros_gptq.checkpoint.quant_inference import decide_format, infer_quantization, symmetric_format
+from airoboros_gptq.checkpoint.quant_inference import infer_quantization, resolve_format, symmetric_format
 from airoboros_gptq.checkpoint.quantize_config import QuantizeConfig
 from airoboros_gptq.errors import GPTQError
 from support import pack, write_safetensors
@@ -131,7 +131,7 @@ def test_symmetric_zeros_tell_the_format(bits):
     ],
 )
 def test_who_decides_the_format(asked, claimed, seen, form, why):
-    found, reason = decide_format(asked, claimed, seen)
+    found, reason = resolve_format(asked, claimed, seen)
     assert found == form
     assert why in reason if why else reason == ''
 

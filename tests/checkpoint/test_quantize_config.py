@@ -5,9 +5,9 @@ import json
 import pytest
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
 from airoboros_gptq.checkpoint.hf_config import read_json
-from airoboros_gptq.checkpoint.other_formats import OTHERS
+from airoboros_gptq.checkpoint.other_formats import OTHER_METHODS
 from airoboros_gptq.checkpoint.quant_inference import infer_quantization
-from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder, parse_claims, read_quantize_config
+from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder, parse_settings, read_quantize_config
 from airoboros_gptq.errors import GPTQError
 from support import write_safetensors
 
@@ -112,7 +112,7 @@ def test_byte_order_mark_is_no_fault(tmp_path):
     assert read_quantize_config(tmp_path).bits == 4
 
 
-@pytest.mark.parametrize('method', OTHERS)
+@pytest.mark.parametrize('method', OTHER_METHODS)
 @pytest.mark.parametrize('key', ['quant_method', 'method', 'checkpoint_format', 'format'])
 def test_other_methods_are_refused_by_name(tmp_path, method, key):
     claims = JUNE_2023 | {key: method.upper()}
@@ -120,7 +120,7 @@ def test_other_methods_are_refused_by_name(tmp_path, method, key):
     assert not is_gptq_folder(tmp_path)
     with pytest.raises(GPTQError) as e:
         read_quantize_config(tmp_path)
-    name, reader = OTHERS[method]
+    name, reader = OTHER_METHODS[method]
     assert str(e.value).startswith('config.json says that this is ') and method in str(e.value).lower()
     assert name in str(e.value) and str(e.value).endswith(f'load it with {reader}.')
 
@@ -206,7 +206,7 @@ def test_plain_tensors_are_not_ours(tmp_path):
 
 def test_parse_names_the_source_it_is_given():
     with pytest.raises(GPTQError, match='the model menu says bits'):
-        parse_claims({'bits': 'four', 'group_size': 128}, 'the model menu')
+        parse_settings({'bits': 'four', 'group_size': 128}, 'the model menu')
 
 
 @pytest.mark.parametrize(

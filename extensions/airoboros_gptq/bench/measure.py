@@ -101,7 +101,7 @@ def _import_architecture(folder: Path) -> None:
 def _load(report: dict, facts: FolderSummary, args, device: str, step) -> OwnEngine:
     step('reading the file')
     _import_architecture(facts.folder)
-    paths = [header.path for header in facts.checkpoint.headers]
+    paths = [file.path for file in facts.checkpoint.files]
     file_seconds, into_memory = file_read_seconds(paths), file_into_memory_seconds(paths)
     reset_peak_memory(device)
     before = peak_memory(device)
@@ -123,7 +123,7 @@ def _load(report: dict, facts: FolderSummary, args, device: str, step) -> OwnEng
 
 def _load_from_disk(own: OwnEngine, facts: FolderSummary, args, device: str) -> dict:
     """Loading and reading with nothing of the file in memory, as after a restart; nothing where that cannot be had."""
-    paths = [header.path for header in facts.checkpoint.headers]
+    paths = [file.path for file in facts.checkpoint.files]
     own.unload()
     if clock_name() == 'processor' or not drop_file_cache(paths):
         return {}

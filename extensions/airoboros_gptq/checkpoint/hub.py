@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _WANTED = ('*.json', '*.safetensors', 'tokenizer.model', '*.jinja', 'README.md')
 _PICKLES = ('*.bin', '*.pt')  # only where there are no safetensors
 
 
-def resolve_folder(path, revision: str | None = None) -> Path:
+def resolve_folder(path: str | os.PathLike[str], revision: str | None = None) -> Path:
     """The folder at `path`; a repository name such as TheBloke/airoboros-7B-gpt4-1.2-GPTQ is downloaded, or found in
     the Hugging Face cache. Raises GPTQError where there is neither.
     """

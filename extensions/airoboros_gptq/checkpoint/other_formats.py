@@ -1,4 +1,7 @@
-"""What is quantised but not GPTQ: known by its config or by its tensors, with what reads it. Standard library alone."""
+"""Checkpoints of other quantisation methods: told by their config or their tensors, with the program that loads them.
+
+Standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import GPTQError
 from .safetensors_header import read_header
 from .tensor_info import TensorInfo
 
 _TRANSFORMERS = "transformers' own loader"
-# Names as configs write them: (as people write them, what reads them).
-OTHERS = {
+# quant_method in a config: (the name as people write it, what loads it).
+OTHER_METHODS = {
     'awq': ('AWQ', 'vLLM, or transformers with gptqmodel'),
     'exl2': ('EXL2', 'ExLlamaV2 (TabbyAPI)'),
     'exl3': ('EXL3', 'ExLlamaV3'),
@@ -32,8 +36,8 @@ OTHERS = {
     'fbgemm_fp8': ('FP8', _TRANSFORMERS),
     'compressed-tensors': ('compressed-tensors', f'vLLM, or {_TRANSFORMERS} with compressed-tensors'),
 }
-# How the tensors of one quantised linear end, where they tell a format by themselves.
-_ENDINGS = {
+# Two suffixes that the tensors of one quantised linear have, where they tell a method by themselves.
+_SUFFIXES = {
     'exl2': ('.q_weight', '.q_scale'),
     'exl3': ('.trellis', '.svh'),
     'marlin': ('.B', '.s'),
@@ -45,41 +49,41 @@ _ENDINGS = {
 }
 
 
-def claimed_method(claims: dict) -> str | None:
-    """The quantisation method that a config names, or lets one see; in lower case, None where it does neither."""
-    if claims.get('is_marlin_format') is True:
+def quant_method(settings: Mapping[str, Any]) -> str | None:
+    """The method that the quantisation settings of a config name or imply, in lower case; None where they do neither."""
+    if settings.get('is_marlin_format') is True:
         return 'marlin'
-    layout = claims.get('checkpoint_format', claims.get('format'))
-    if isinstance(layout, str) and layout.lower() in OTHERS:
+    layout = settings.get('checkpoint_format', settings.get('format'))
+    if isinstance(layout, str) and layout.lower() in OTHER_METHODS:
         return layout.lower()
-    method = claims.get('quant_method', claims.get('method'))
+    method = settings.get('quant_method', settings.get('method'))
     if method is not None:
         return str(method).lower()
-    if str(claims.get('version')).lower().startswith('gem'):  # AutoAWQ's quant_config.json names its kernel alone
+    if str(settings.get('version')).lower().startswith('gem'):  # AutoAWQ's quant_config.json names its kernel alone
         return 'awq'
-    if claims.get('load_in_4bit') is True or claims.get('load_in_8bit') is True:
+    if settings.get('load_in_4bit') is True or settings.get('load_in_8bit') is True:
         return 'bitsandbytes'
     return None
 
 
-def refuse_method(claims: dict, source: str) -> None:
-    """Raises GPTQError, naming what to use instead, where `claims` (read in `source`) are not those of a GPTQ model."""
-    method = claimed_method(claims)
+def check_method_is_gptq(settings: Mapping[str, Any], source: str) -> None:
+    """Raises GPTQError, naming what to use instead, where the settings read in `source` are those of another method."""
+    method = quant_method(settings)
     if method in (None, 'gptq'):
         return
-    if method in OTHERS:
-        raise GPTQError(f'{source} says that this is {_in_words(method)}.')
+    if method in OTHER_METHODS:
+        raise GPTQError(f'{source} says that this is {_described(method)}.')
     raise GPTQError(f'{source} says quant_method is {method}; this loader reads gptq, so use another one for it.')
 
 
-def _in_words(method: str) -> str:
-    name, reader = OTHERS[method]
+def _described(method: str) -> str:
+    name, reader = OTHER_METHODS[method]
     both = name if name == method else f'{method} ({name})'
     return f'{both}, not GPTQ; load it with {reader}'
 
 
-def other_quantisation(tensors: Mapping[str, TensorInfo]) -> str | None:
-    """The key in OTHERS of what the tensors are; None where they are GPTQ's, or nothing known."""
+def detect_other_method(tensors: Mapping[str, TensorInfo]) -> str | None:
+    """The key in OTHER_METHODS that fits the tensors; None where they are GPTQ's, or of no known method."""
     for name, info in tensors.items():
         if not name.endswith('.qweight'):
             continue
@@ -92,35 +96,35 @@ def other_quantisation(tensors: Mapping[str, TensorInfo]) -> str | None:
         # AWQ is of 4 bits, and packs qweight along out_features, as it does qzeros: [K, N/8] and [G, N/8].
         awq = info.shape[1] == qzeros.shape[1] and info.shape[1] * 8 == scales.shape[1]
         return 'awq' if awq else None
-    for method, (first, second) in _ENDINGS.items():
+    for method, (first, second) in _SUFFIXES.items():
         if any(n.endswith(first) and n.removesuffix(first) + second in tensors for n in tensors):
             return method
     return None
 
 
-def refuse_tensors(tensors: Mapping[str, TensorInfo], file) -> None:
-    """Raises GPTQError, naming what to use instead, where the tensors are those of another quantisation."""
-    method = other_quantisation(tensors)
+def check_tensors_are_gptq(tensors: Mapping[str, TensorInfo], file: str) -> None:
+    """Raises GPTQError, naming what to use instead, where the tensors are those of another method."""
+    method = detect_other_method(tensors)
     if method is not None:
-        raise GPTQError(f'{file} is {_in_words(method)}.')
+        raise GPTQError(f'{file} is {_described(method)}.')
 
 
-def holds_gptq(folder: Path) -> bool:
+def holds_gptq_tensors(folder: Path) -> bool:
     """Whether a folder's tensors are those of a GPTQ model, whatever configs it has. Cheap; never raises."""
     try:
-        for path in _worth_a_look(folder):
+        for path in _files_to_check(folder):
             if path.suffix == '.safetensors':
                 tensors = read_header(path, whole=False).tensors
                 if any(n.endswith('.qweight') for n in tensors):
-                    return other_quantisation(tensors) is None
-            elif _pickle_names(path, b'.qweight', b'.qzeros'):
+                    return detect_other_method(tensors) is None
+            elif _pickle_mentions(path, b'.qweight', b'.qzeros'):
                 return True
     except (GPTQError, OSError):
         return False
     return False
 
 
-def _worth_a_look(folder: Path) -> list[Path]:
+def _files_to_check(folder: Path) -> list[Path]:
     """The files that may hold a `.qweight`: with an index, the first shard for which it lists one."""
     for index in sorted(folder.glob('*.safetensors.index.json')):
         try:
@@ -137,7 +141,7 @@ def _worth_a_look(folder: Path) -> list[Path]:
     return [p for pattern in ('*.bin', '*.pt', '*.pth') for p in sorted(folder.glob(pattern))]
 
 
-def _pickle_names(path: Path, *words: bytes) -> bool:
+def _pickle_mentions(path: Path, *words: bytes) -> bool:
     """Whether all `words` stand in the pickle of a file that torch.save wrote. Nothing is unpickled."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""What the tensors of a checkpoint say of its quantisation, whatever a config claims. Standard library alone.
+"""Quantisation parameters as the tensors of a checkpoint show them, whatever its config says. Standard library alone.
 
 With in_features K, out_features N, bits b and G groups: `scales` is [G, N], `qzeros` [G, N*b/32] and `qweight` [K*b/32, N],
 so b = 32 * qzeros.shape[1] / N and K = 32 * qweight.shape[0] / b. `g_idx` [K] names the group of each row.
@@ -15,7 +15,7 @@ from ..errors import GPTQError
 from .checkpoint import Checkpoint
 from .group_index import GroupIndex
 from .linear_spec import BITS, LinearSpec
-from .other_formats import refuse_tensors
+from .other_formats import check_tensors_are_gptq
 from .quantize_config import FORMATS, QuantizeConfig
 from .validation import check_g_idx_present, check_no_orphan_tensors
 
@@ -26,7 +26,7 @@ _ZERO_SAMPLES = 8  # linears whose zeros are looked at, from the first to the la
 
 @dataclass(frozen=True)
 class InferredQuantization:
-    """What is so, whatever was claimed. `config_mismatches` has a sentence for each claim that the tensors refute."""
+    """Quantisation parameters as the tensors show them; `config_mismatches` has a sentence for each setting that they refute."""
 
     specs: dict[str, LinearSpec]
     checkpoint_format: str
@@ -35,19 +35,19 @@ class InferredQuantization:
     config_mismatches: list[str]
 
     def values(self, field: str) -> list[Any]:
-        """The distinct values of a LinearSpec's field, the commonest first."""
+        """The distinct values of a LinearSpec's field, the most common first."""
         return [v for v, _ in Counter(getattr(s, field) for s in self.specs.values()).most_common()]
 
 
 def infer_quantization(
     checkpoint: Checkpoint, config: QuantizeConfig, checkpoint_format: str | None = None
 ) -> InferredQuantization:
-    """Reads shapes, every g_idx and a few zeros. `checkpoint_format` is the user's word, which is final.
+    """Reads shapes, every g_idx and a few zeros. `checkpoint_format` is the user's choice, which is final.
 
     Raises GPTQError where the checkpoint holds no quantised linear, or one whose tensors make no sense.
     """
     tensors, modules = checkpoint.tensors, checkpoint.quantized_modules()
-    refuse_tensors(tensors, checkpoint.name)
+    check_tensors_are_gptq(tensors, checkpoint.name)
     if not modules:
         raise GPTQError(
             f'{checkpoint.name} has no quantised linear (no .qweight); it is not a GPTQ checkpoint, so use another loader '
@@ -58,42 +58,47 @@ def infer_quantization(
     if any(spec.desc_act for spec in specs.values()):
         for module in modules:
             check_g_idx_present(tensors, module, checkpoint.name)
-    seen = set()
-    for module in modules[:: -(-len(modules) // _ZERO_SAMPLES)]:
-        seen.add(symmetric_format(specs[module].bits, checkpoint.read_ints(f'{module}.qzeros', _ZERO_WORDS)))
-    claimed = None if config.sources.get('checkpoint_format', 'default') == 'default' else config.checkpoint_format
-    form, reason = decide_format(checkpoint_format, claimed, seen)
-    specs = {m: replace(spec, checkpoint_format=form) for m, spec in specs.items()}
+    step = -(-len(modules) // _ZERO_SAMPLES)
+    detected = {
+        symmetric_format(specs[m].bits, checkpoint.read_ints(f'{m}.qzeros', _ZERO_WORDS)) for m in modules[::step]
+    }
+    from_config = config.sources.get('checkpoint_format', 'default') != 'default'
+    configured = config.checkpoint_format if from_config else None
+    resolved, reason = resolve_format(checkpoint_format, configured, detected)
     found = InferredQuantization(
-        specs, form, reason or config.sources['checkpoint_format'], None not in seen, list(config.notes)
+        specs={m: replace(spec, checkpoint_format=resolved) for m, spec in specs.items()},
+        checkpoint_format=resolved,
+        format_reason=reason or config.sources['checkpoint_format'],
+        symmetric=None not in detected,
+        config_mismatches=list(config.notes),
     )
-    found.config_mismatches.extend(_config_mismatches(found, config, claimed if checkpoint_format is None else None))
+    checked_format = configured if checkpoint_format is None else None  # the user's choice refutes no config
+    found.config_mismatches.extend(_config_mismatches(found, config, checked_format))
     return found
 
 
-def _config_mismatches(found: InferredQuantization, config: QuantizeConfig, claimed_format: str | None) -> list[str]:
-    """One sentence for each claim that no tensor bears out."""
+def _config_mismatches(found: InferredQuantization, config: QuantizeConfig, checked_format: str | None) -> list[str]:
+    """One sentence for each setting that no tensor confirms."""
     sizes = {-1 if s.group_size == s.in_features else s.group_size for s in found.specs.values()}
     sizes |= set(found.values('group_size'))
-    desc_act = any(found.values('desc_act'))
-    facts = (
+    settings: tuple[tuple[str, Any, list[Any]], ...] = (
         ('bits', config.bits, found.values('bits')),
         ('group_size', config.group_size, sorted(sizes)),
-        ('desc_act', config.desc_act, [desc_act]),
+        ('desc_act', config.desc_act, [any(found.values('desc_act'))]),
         ('sym', config.sym, [found.symmetric]),
-        ('checkpoint_format', claimed_format, [found.checkpoint_format]),
+        ('checkpoint_format', checked_format, [found.checkpoint_format]),
     )
     return [
-        f'{config.sources[name]} says {name} is {claim}; the tensors have {", ".join(map(str, so))}, and that is used.'
-        for name, claim, so in facts
-        if claim is not None and config.sources.get(name, 'default') != 'default' and claim not in so
+        f'{config.sources[name]} says {name} is {value}; the tensors have {", ".join(map(str, actual))}, and that is used.'
+        for name, value, actual in settings
+        if value is not None and config.sources.get(name, 'default') != 'default' and value not in actual
     ]
 
 
-def infer_spec(module: str, checkpoint: Checkpoint, claimed_group_size: int | None) -> LinearSpec:
+def infer_spec(module: str, checkpoint: Checkpoint, configured_group_size: int | None) -> LinearSpec:
     """The LinearSpec of one quantised linear. Raises GPTQError where its tensors contradict each other.
 
-    `claimed_group_size` decides only where the tensors cannot: a last group that is not full, without a g_idx.
+    `configured_group_size`, the config's, decides only where the tensors cannot: a short last group without a g_idx.
     """
     tensors, file = checkpoint.tensors, checkpoint.name
     shapes = {}
@@ -128,7 +133,7 @@ def infer_spec(module: str, checkpoint: Checkpoint, claimed_group_size: int | No
         )
     in_features = words * 32 // bits
     g_idx = _group_index(module, checkpoint, in_features, groups)
-    group_size = _group_size(module, in_features, groups, g_idx, claimed_group_size, file)
+    group_size = _group_size(module, in_features, groups, g_idx, configured_group_size, file)
     desc_act = g_idx is not None and not g_idx.is_sequential
     bias = tensors.get(f'{module}.bias')
     if bias is not None and bias.shape != (out_features,):
@@ -159,10 +164,10 @@ def _group_index(module: str, checkpoint: Checkpoint, in_features: int, groups: 
 
 
 def _group_size(
-    module: str, in_features: int, groups: int, g_idx: GroupIndex | None, claimed: int | None, file: str
+    module: str, in_features: int, groups: int, g_idx: GroupIndex | None, configured: int | None, file: str
 ) -> int:
-    """Rows of one full group. Several sizes give as many groups where the last is short: without a g_idx the claim
-    decides then, and a size that quantisers offer where there is none.
+    """Rows of one full group. Several sizes give as many groups where the last is short: without a g_idx the config
+    decides then, and without a config a size that quantisers offer.
     """
     if groups == 1:
         return in_features
@@ -171,7 +176,7 @@ def _group_size(
     even = in_features // groups if in_features % groups == 0 else None
     if even in GROUP_SIZES:
         return even
-    for size in (claimed, *GROUP_SIZES):
+    for size in (configured, *GROUP_SIZES):
         if size and size > 0 and -(-in_features // size) == groups:
             return size
     if even:
@@ -181,7 +186,7 @@ def _group_size(
     )
 
 
-def symmetric_format(bits: int, stored_zeros: array) -> str | None:
+def symmetric_format(bits: int, stored_zeros: array[int]) -> str | None:
     """The format of a linear whose stored zeros are all one and the same symmetric one; None where they are not.
 
     A symmetric quantiser makes every zero 2**(bits-1), which v1 stores less one.
@@ -196,18 +201,18 @@ def symmetric_format(bits: int, stored_zeros: array) -> str | None:
     return {middle - 1: 'gptq', middle: 'gptq_v2'}.get(fields.pop()) if len(fields) == 1 else None
 
 
-def decide_format(asked: str | None, claimed: str | None, seen: set[str | None]) -> tuple[str, str]:
-    """('gptq' or 'gptq_v2', why; '' where the claim decides). The user's word is final; then symmetric zeros, where all
-    that were `seen` say the same; then the claim; then v1, as nearly all files are. Raises GPTQError for another name.
+def resolve_format(requested: str | None, configured: str | None, detected: set[str | None]) -> tuple[str, str]:
+    """('gptq' or 'gptq_v2', why; '' where the config decides). The user's choice is final; then symmetric zeros, where all
+    that were `detected` say the same; then the config; then v1, as nearly all files are. Raises GPTQError for another name.
     """
-    if asked:
-        if asked not in FORMATS:
-            raise GPTQError(f'There is no checkpoint format {asked}; choose {" or ".join(FORMATS)}.')
-        return asked, 'named by the user'
-    if len(seen) == 1 and (found := next(iter(seen))) is not None:
-        if found == claimed:
-            return claimed, ''
+    if requested:
+        if requested not in FORMATS:
+            raise GPTQError(f'There is no checkpoint format {requested}; choose {" or ".join(FORMATS)}.')
+        return requested, 'named by the user'
+    if len(detected) == 1 and (found := next(iter(detected))) is not None:
+        if found == configured:
+            return configured, ''
         return found, f'its zeros are those of a symmetric {"v2" if found == "gptq_v2" else "v1"} file'
-    if claimed:
-        return claimed, ''
+    if configured:
+        return configured, ''
     return 'gptq', 'as nearly all files are'

@@ -1,4 +1,4 @@
-"""What a model folder says of its quantisation. Standard library alone.
+"""The quantisation settings that a model folder states. Standard library alone.
 
 Fields by year and their synonyms: TheBloke's repositories, AutoGPTQ 0.7.1 (`auto_gptq/quantization/config.py`) and
 GPTQModel's documentation of `quantize_config.json`.
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import GPTQError
 from .hf_config import HFConfig, read_hf_config, read_json
 from .linear_spec import BITS
-from .other_formats import claimed_method, holds_gptq, refuse_method
+from .other_formats import check_method_is_gptq, holds_gptq_tensors, quant_method
 
 SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
 _SYNONYMS = {
@@ -34,8 +34,8 @@ _DEFAULTS = {'desc_act': False, 'sym': True, 'checkpoint_format': 'gptq', 'quant
 
 @dataclass(frozen=True)
 class QuantizeConfig:
-    """The claims of a quantisation config. `sources` says for each field where it was read, or 'default'; `notes` has a
-    sentence for each thing that another config of the folder says otherwise.
+    """The settings of a quantisation config, which the tensors may refute. `sources` says for each field where it was
+    read, or 'default'; `notes` has a sentence for each setting that another config of the folder has otherwise.
     """
 
     bits: int | None = None
@@ -49,7 +49,7 @@ class QuantizeConfig:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def find_claims(folder: Path, hf_config: HFConfig | None = None) -> Iterator[tuple[dict[str, Any], str]]:
+def find_settings(folder: Path, hf_config: HFConfig | None = None) -> Iterator[tuple[dict[str, Any], str]]:
     """The raw quantisation settings of a folder, each with the name of its file, in the order in which they count.
     `hf_config` is config.json where the caller has read it.
     """
@@ -58,9 +58,9 @@ def find_claims(folder: Path, hf_config: HFConfig | None = None) -> Iterator[tup
             yield read_json(folder / name), name
     if hf_config is None:
         hf_config = read_hf_config(folder) or {}
-    claims = hf_config.get('quantization_config')
-    if isinstance(claims, dict):
-        yield claims, SEARCH_ORDER[2]
+    settings = hf_config.get('quantization_config')
+    if isinstance(settings, dict):
+        yield settings, SEARCH_ORDER[2]
 
 
 def is_gptq_folder(folder: Path) -> bool:
@@ -70,27 +70,28 @@ def is_gptq_folder(folder: Path) -> bool:
     try:
         if not folder.is_dir():
             return False
-        claims, name = next(find_claims(folder), (None, ''))
+        settings, name = next(find_settings(folder), (None, ''))
     except (GPTQError, OSError):
-        # A quantize_config.json that is broken still marks the folder as ours: our loader has the sentence for it.
-        return (folder / SEARCH_ORDER[0]).is_file() or holds_gptq(folder)
-    method = claimed_method(claims) if claims is not None else None
+        # A broken quantize_config.json still marks a GPTQ folder: loading it raises the sentence.
+        return (folder / SEARCH_ORDER[0]).is_file() or holds_gptq_tensors(folder)
+    method = quant_method(settings) if settings is not None else None
     if method is not None:
         return method == 'gptq'
-    return name in SEARCH_ORDER[:2] or holds_gptq(folder)
+    return name in SEARCH_ORDER[:2] or holds_gptq_tensors(folder)
 
 
-def parse_claims(claims: dict, source: str) -> QuantizeConfig:
-    """Claims as found in `source` (a path or name, for messages) into a QuantizeConfig."""
-    refuse_method(claims, source)
-    values, sources = {}, {}
+def parse_settings(settings: dict[str, Any], source: str) -> QuantizeConfig:
+    """Raw settings, read in `source` (a path or name, for messages), as a QuantizeConfig. Raises GPTQError."""
+    check_method_is_gptq(settings, source)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name, keys in _SYNONYMS.items():
-        key = next((k for k in keys if claims.get(k) is not None), None)
+        key = next((k for k in keys if settings.get(k) is not None), None)
         if key is None:
             if name in _DEFAULTS:
                 values[name], sources[name] = _DEFAULTS[name], 'default'
             continue
-        value = claims[key]
+        value = settings[key]
         if name in ('checkpoint_format', 'quant_method') and isinstance(value, str):
             value = value.lower()
         expected = _TYPES.get(name, str)
@@ -108,14 +109,14 @@ def parse_claims(claims: dict, source: str) -> QuantizeConfig:
 
 
 def read_quantize_config(folder: Path, hf_config: HFConfig | None = None) -> QuantizeConfig:
-    """What a folder claims of its quantisation; a config without claims where it has none. `hf_config` is config.json
+    """What a folder states of its quantisation; a config without settings where it has none. `hf_config` is config.json
     where the caller has read it. Raises GPTQError where a config makes no sense.
     """
-    configs = find_claims(folder, hf_config)
-    claims, name = next(configs, (None, ''))
-    if claims is None:
+    configs = find_settings(folder, hf_config)
+    settings, name = next(configs, (None, ''))
+    if settings is None:
         return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))
-    config = parse_claims(claims, name)
+    config = parse_settings(settings, name)
     try:
         notes = [n for other, source in configs for n in _differences(config, name, other, source)]
     except GPTQError as e:  # of a config that does not count; where transformers needs it too, it is an error there
@@ -123,9 +124,9 @@ def read_quantize_config(folder: Path, hf_config: HFConfig | None = None) -> Qua
     return replace(config, notes=tuple(notes))
 
 
-def _differences(config: QuantizeConfig, name: str, claims: dict, source: str) -> list[str]:
-    """A sentence for each thing that `claims`, read in `source`, say otherwise than `config`, read in `name`."""
-    other = parse_claims(claims, source)
+def _differences(config: QuantizeConfig, name: str, settings: dict[str, Any], source: str) -> list[str]:
+    """A sentence for each of `settings`, read in `source`, that differs from `config`, read in `name`."""
+    other = parse_settings(settings, source)
     return [
         f'{source} says {key} is {getattr(other, key)}, {name} says {getattr(config, key)}; {name} comes first.'
         for key in _SYNONYMS

@@ -29,9 +29,9 @@ class Header:
     tensors: dict[str, TensorInfo]
     size: int
 
-    def read_ints(self, name: str, most: int | None = None) -> array[int]:
-        """The values of an I32 tensor, flat; only the first `most` where that is given."""
-        return read_int32(self, name, most)
+    def read_ints(self, name: str, limit: int | None = None) -> array[int]:
+        """The values of an I32 tensor, flat; at most the first `limit` of them."""
+        return read_int32(self, name, limit)
 
 
 def read_header(path: Path, whole: bool = True) -> Header:
@@ -108,14 +108,14 @@ def _tensor_info(entry: dict[str, Any], start: int) -> TensorInfo:
     return info
 
 
-def read_int32(header: Header, name: str, most: int | None = None) -> array[int]:
-    """The values of an I32 tensor, flat, without numpy or torch; only the first `most` where that is given."""
+def read_int32(header: Header, name: str, limit: int | None = None) -> array[int]:
+    """The values of an I32 tensor, flat, without numpy or torch; at most the first `limit` of them."""
     info = header.tensors[name]
     values: array[int] = array('i')
     size = info.end - info.begin
     with header.path.open('rb') as f:
         f.seek(info.begin)
-        values.frombytes(f.read(size if most is None else min(size, 4 * most)))
+        values.frombytes(f.read(size if limit is None else min(size, 4 * limit)))
     if sys.byteorder == 'big':
         values.byteswap()
     return values

@@ -1,5 +1,7 @@
-"""Reads what PyTorch pickled: `pytorch_model.bin`, `*.pt`. Only tensors come out of it: `torch.load(weights_only=True)`
-refuses whatever else a pickle can do, and maps the file rather than reading it. torch is imported when a file is read.
+"""Files that PyTorch pickled: `pytorch_model.bin`, `*.pt`. Only tensors come out of them: `torch.load(weights_only=True)`
+refuses whatever else a pickle can do, and maps the file rather than reading it.
+
+Their headers are in the pickle, so torch is needed to read them: it is imported when such a file is read, and only then.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ import zipfile
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import GPTQError, first_line
 from .tensor_info import TensorInfo
@@ -22,11 +25,11 @@ class PickledWeights:
     path: Path
     tensors: dict[str, TensorInfo]
     size: int
-    mapped: dict = field(repr=False, compare=False)
+    mapped: dict[str, Any] = field(repr=False, compare=False)
 
-    def read_ints(self, name: str, most: int | None = None) -> array:
-        """The values of an I32 tensor, flat; only the first `most` where that is given."""
-        return array('i', self.mapped[name].reshape(-1)[:most].tolist())
+    def read_ints(self, name: str, limit: int | None = None) -> array[int]:
+        """The values of an I32 tensor, flat; at most the first `limit` of them."""
+        return array('i', self.mapped[name].reshape(-1)[:limit].tolist())
 
 
 def read_pickle(path: Path) -> PickledWeights:
@@ -53,7 +56,7 @@ def read_pickle(path: Path) -> PickledWeights:
     return PickledWeights(path, tensors, size, state)
 
 
-def _load(path: Path) -> dict:
+def _load(path: Path) -> dict[str, Any]:
     """{name: tensor}, mapped from the file."""
     from pickle import UnpicklingError
 
@@ -74,7 +77,7 @@ def _load(path: Path) -> dict:
     return {str(name): t for name, t in state.items() if isinstance(t, torch.Tensor)}
 
 
-def _tensor_info(path: Path, name: str, t) -> TensorInfo:
+def _tensor_info(path: Path, name: str, t: Any) -> TensorInfo:
     """A TensorInfo whose `begin` and `end` say only how many bytes there are."""
     import torch
 

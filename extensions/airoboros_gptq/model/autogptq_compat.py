@@ -9,7 +9,7 @@ import logging
 from dataclasses import asdict, dataclass
 
 from ..checkpoint.hub import resolve_folder
-from ..checkpoint.quantize_config import parse_claims
+from ..checkpoint.quantize_config import parse_settings
 from ..checkpoint.weight_files import list_checkpoints, match_name
 from .load import load
 
@@ -75,7 +75,7 @@ class AutoGPTQForCausalLM:
             model_basename = None
         config = None
         if quantize_config is not None:
-            config = parse_claims(asdict(quantize_config), 'the quantize_config given')
+            config = parse_settings(asdict(quantize_config), 'the quantize_config given')
         model, _ = load(
             folder,
             checkpoint=model_basename,

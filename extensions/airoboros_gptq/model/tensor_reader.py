@@ -109,7 +109,7 @@ class SafetensorsReader:
 
 def open_tensors(checkpoint: Checkpoint) -> ReadTensor:
     """read(name) for all tensors of a checkpoint; its files stay open as long as that lives. Raises GPTQError."""
-    readers = {name: read for file in checkpoint.headers for read in [open_file(file)] for name in file.tensors}
+    readers = {name: read for file in checkpoint.files for read in [open_file(file)] for name in file.tensors}
     return lambda name: readers[name](name)
 
 

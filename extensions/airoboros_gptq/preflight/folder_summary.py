@@ -47,7 +47,7 @@ class FolderSummary:
 
     @property
     def lines(self) -> list[SummaryLine]:
-        """What was read, the memory that loading needs, the prompt format, and a note for each claim that is wrong."""
+        """What was read, the memory that loading needs, the prompt format, and a note for each config mismatch."""
         memory = [SummaryLine(*line) for line in self.memory.as_lines()]
         notes = [SummaryLine('note', sentence, '') for sentence in self.quantization.config_mismatches]
         prompt = []

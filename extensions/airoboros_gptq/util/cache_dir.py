@@ -1,4 +1,4 @@
-"""Where things go that can be made again: compiled kernels, models for measuring. Standard library alone."""
+"""The cache directory: compiled kernels, synthetic models. Standard library alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def cache_folder() -> Path:
     if named := os.environ.get('AIROBOROS_GPTQ_CACHE'):
         return Path(named)
     try:
-        return _of_the_user() / 'airoboros_gptq'
+        return _user_cache() / 'airoboros_gptq'
     except RuntimeError:  # a user without a home
         return Path(tempfile.gettempdir(), f'airoboros_gptq-{getattr(os, "getuid", lambda: "user")()}')
 
 
-def _of_the_user() -> Path:
+def _user_cache() -> Path:
     if sys.platform == 'win32':
         local = os.environ.get('LOCALAPPDATA')
         return Path(local) if local else Path.home() / 'AppData' / 'Local'
