@@ -1,0 +1,63 @@
+"""forward() of any model of transformers: its own forward pass as a CUDA graph for one token, and as it is for prompts."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+
+import torch
+from torch import nn
+
+from ..kv_cache import GrowingCache, cache_name, make_cache
+from .generic_graph import CannotCapture, GenericGraph, plain_forward
+from .graph_forward import GraphForward, has_no_hooks
+
+log = logging.getLogger('airoboros_gptq')
+
+_MAX_DEVIATION = 0.05  # of the graph's logits from transformers' own, relative to their norm: rounding stays far below
+
+
+class GenericForward(GraphForward):
+    """Captures the forward pass of the model's class. Before its first answer it is compared with that forward pass."""
+
+    def __init__(self, model: nn.Module):
+        """Raises CannotCapture."""
+        if make_cache(model) is None:
+            raise CannotCapture(f'the cache of a {type(model).__name__} does not grow in place')
+        graph = GenericGraph(model)
+        config = model.config.get_text_config(decoder=True)
+        super().__init__(graph, graph.device, getattr(config, 'max_position_embeddings', None) or 1 << 30)
+        self._model = weakref.ref(model)
+        self._lm_head = weakref.ref(model.get_output_embeddings())
+        self._children = [
+            (weakref.ref(p), name, weakref.ref(m)) for p in model.modules() for name, m in p.named_children()
+        ]
+        self._is_verified = False
+
+    def is_intact(self) -> bool:
+        lm_head = self._lm_head()
+        for parent, name, module in self._children:
+            found = module()
+            owner = parent()
+            if found is None or owner is None or owner._modules.get(name) is not found:
+                return False
+            if found is not lm_head and not has_no_hooks(found):
+                return False
+        return True
+
+    def _decode_one(self, cache: GrowingCache, token: torch.Tensor) -> torch.Tensor:
+        if self._is_verified:
+            return super()._decode_one(cache, token)
+        model = self._model()
+        assert model is not None
+        twin = cache.fork(cache.length)
+        expected = plain_forward(model)(
+            model, input_ids=token, use_cache=True, **{cache_name(type(model)): twin}
+        ).logits[:, -1:]
+        logits = super()._decode_one(cache, token)
+        deviation = float((logits.float() - expected.float()).norm() / expected.float().norm())
+        if not deviation < _MAX_DEVIATION:
+            cache.crop_to(cache.length - 1)
+            raise RuntimeError(f'its logits differ by {deviation:.0%} from those of transformers')
+        self._is_verified = True
+        return logits

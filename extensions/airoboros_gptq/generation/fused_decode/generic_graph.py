@@ -1,0 +1,154 @@
+"""The forward pass of any model of transformers over one new token, captured as one CUDA graph.
+
+What is captured is transformers' own forward(), but for two things: keys and values go to a KV cache that grows in place and is
+found through a table of addresses, and attention reads them from there (generic_attention.py). So one graph serves every
+conversation and every length, and is captured once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import weakref
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from ..kv_cache import IS_SUPPORTED, cache_name
+from .generic_attention import DecodeAttention
+
+log = logging.getLogger('airoboros_gptq')
+
+_NAME = 'airoboros_gptq_graph'
+
+
+class CannotCapture(Exception):
+    """Why a model's forward pass is not captured, as half a sentence."""
+
+
+class _PassThroughLayer(DynamicLayer):
+    """Hands the new token's keys and values on to the attention function, which writes them to the cache."""
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        return key_states, value_states
+
+    def get_seq_length(self, *args, **kwargs) -> int:
+        return 0
+
+
+class GenericGraph:
+    """One token through a model, on a cache that it is attached to. Holds no reference that keeps the model alive."""
+
+    def __init__(self, model: nn.Module):
+        """Raises CannotCapture."""
+        config = model.config.get_text_config(decoder=True)
+        if not IS_SUPPORTED:
+            raise CannotCapture('transformers before 4.54 has no caches of layers')
+        self._model = weakref.ref(model)
+        self.device = _device(model)
+        if not getattr(model, '_supports_attention_backend', False):
+            raise CannotCapture(f'the attention of a {type(model).__name__} cannot be replaced')
+        self._attention = DecodeAttention(config.num_hidden_layers, self.device)
+        with torch.inference_mode(False):  # written to in any mode
+            self._token = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
+            self._position = self._attention.state[:1].view(1, 1)
+        self._cache = DynamicCache()
+        self._cache.layers = [_PassThroughLayer() for _ in range(config.num_hidden_layers)]
+        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._logits: torch.Tensor | None = None
+
+    @property
+    def is_captured(self) -> bool:
+        return self._graph is not None
+
+    def attach_cache(self, buffers: list[tuple[torch.Tensor, torch.Tensor]], length: int) -> None:
+        """Continues in a cache: keys and values of its layers [1, heads, capacity, dim], the first `length` of them valid."""
+        self._buffers = buffers  # kept alive while their addresses are in use
+        addresses = [tensor.data_ptr() for pair in buffers for tensor in pair]
+        self._attention.addresses.copy_(torch.tensor(addresses, dtype=torch.int64))
+        self._attention.state.copy_(torch.tensor([length, buffers[0][0].shape[2]], dtype=torch.int64))
+
+    def detach(self) -> None:
+        """Lets go of the cache it is attached to."""
+        self._buffers = []
+
+    def run(self, token: torch.Tensor) -> torch.Tensor:
+        """Logits [1, 1, vocabulary] after `token` [1, 1], in a buffer; its keys and values are written to the cache."""
+        self._token.copy_(token)
+        if self.device.type != 'cuda':
+            self._logits = self._launch()
+            return self._logits
+        if self._graph is None:
+            self._capture()
+        self._graph.replay()
+        return self._logits
+
+    def _capture(self) -> None:
+        started = time.perf_counter()
+        state = self._attention.state.clone()
+        side = torch.cuda.Stream(self.device)
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side), torch.inference_mode(False), torch.no_grad():
+            for _ in range(2):  # compiles kernels, and lets cuBLAS allocate its workspace
+                self._launch()
+                self._attention.state.copy_(state)
+        torch.cuda.current_stream(self.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.cuda.graph(graph, capture_error_mode='thread_local'),
+        ):
+            self._logits = self._launch()
+        self._graph = graph
+        log.info(
+            "decoding runs transformers' forward as one CUDA graph, captured in %.1f s", time.perf_counter() - started
+        )
+
+    def _launch(self) -> torch.Tensor:
+        model = self._model()
+        assert model is not None
+        with _attention_function(model, self._attention):
+            out = plain_forward(model)(
+                model,
+                input_ids=self._token,
+                position_ids=self._position,
+                **{cache_name(type(model)): self._cache},
+                use_cache=True,
+                return_dict=True,
+            )
+        self._attention.state[:1].add_(1)
+        return out.logits
+
+
+def plain_forward(model: nn.Module):
+    """forward() of the model's class as transformers has it, without a runtime around it."""
+    return getattr(type(model), '_transformers_class', type(model)).forward
+
+
+def _device(model: nn.Module) -> torch.device:
+    devices = {p.device for p in model.parameters()} | {b.device for b in model.buffers()}
+    if len(devices) != 1:
+        raise CannotCapture('it is spread over several devices')
+    return devices.pop()
+
+
+@contextlib.contextmanager
+def _attention_function(model: nn.Module, function: DecodeAttention) -> Iterator[None]:
+    """Lets a model's layers call `function`. No mask function goes by its name, so transformers makes no mask."""
+    configs = {id(c): c for m in model.modules() if (c := getattr(m, 'config', None)) is not None}.values()
+    before = [(config, config._attn_implementation) for config in configs if hasattr(config, '_attn_implementation')]
+    ALL_ATTENTION_FUNCTIONS.register(_NAME, function)
+    try:
+        for config, _ in before:
+            config._attn_implementation = _NAME
+        yield
+    finally:
+        for config, name in before:
+            config._attn_implementation = name
