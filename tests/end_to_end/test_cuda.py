@@ -1,4 +1,4 @@
-"""The kernels on an NVIDIA GPU. Skipped where there is none, as in CI; run by hand on one: pytest tests/test_cuda.py"""
+"""The kernels on an NVIDIA GPU. Skipped where there is none, as in CI; run by hand on one: pytest tests/end_to_end/test_cuda.py"""
 
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import pytest
 torch = pytest.importorskip('torch')
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 
-TESTS = Path(__file__).parent
-TINY = TESTS / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
+TINY = Path(__file__).resolve().parents[1] / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 FILE = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.{}.safetensors'
 
 
@@ -66,7 +65,7 @@ def test_logits_on_the_gpu_are_those_of_autogptq(kernel, dtype, bound, order, ki
     from airoboros_gptq import load
     from safetensors.torch import load_file
 
-    oracle = load_file(TESTS / 'oracles' / 'airoboros-tiny.safetensors')
+    oracle = load_file(TINY.parents[1] / 'oracles' / 'airoboros-tiny.safetensors')
     model, _ = load(TINY, checkpoint=FILE.format(order), device='cuda:0', kernel=kernel, dtype=dtype)
     for i in range(3):
         with torch.no_grad():
