@@ -31,6 +31,7 @@ docs:  ## the generated tables, written into the documentation again
 	$(PYTHON) tools/benchmark_tables.py
 	$(PYTHON) tools/accuracy_table.py
 	$(PYTHON) tools/webui_versions.py table
+	$(PYTHON) tools/draw_design.py
 
 webui-suite:  ## the tests inside a copy of a webui: make webui-suite WEBUI=PATH
 	python3 install.py test --webui $(WEBUI)
