@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 COMMON = {'vocab_size': 128, 'num_hidden_layers': 2, 'max_position_embeddings': 512}
 SMALL = {**COMMON, 'hidden_size': 64, 'intermediate_size': 96, 'num_attention_heads': 4, 'num_key_value_heads': 2}
 # One for each thing that attention can do: grouped heads, norms of q and k, heads of 24, soft-capping and windows, sinks, partial
-# rotation, experts. ALL_MODELS=1 tries the rest too.
+# rotation, experts. AIROBOROS_ALL_MODELS=1 tries the rest too.
 MODELS = {
     'llama': SMALL,
     'qwen3': SMALL | {'head_dim': 32},
@@ -36,7 +36,7 @@ MODELS = {
 FEW = ('llama', 'phi3', 'gemma2', 'gpt_oss', 'gpt_neox', 'qwen3_moe')
 
 
-@pytest.mark.parametrize('name', MODELS if os.environ.get('ALL_MODELS') else FEW)
+@pytest.mark.parametrize('name', MODELS if os.environ.get('AIROBOROS_ALL_MODELS') else FEW)
 def test_one_token_after_another_gives_what_transformers_gives(name):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **MODELS[name])).eval()
