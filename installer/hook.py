@@ -25,6 +25,11 @@ def is_whole(webui: Webui, known: dict[str, list[str]]) -> bool:
     return all(files.fingerprint(path) in known.get(webui.rel(path), []) for path in inside)
 
 
+def paths(webui: Webui) -> list[Path]:
+    """The files of the hook."""
+    return [webui.hook_module, *(webui.hook_entry / name for name in HOOK_ENTRY)]
+
+
 def stage_entry(webui: Webui, parts: dict[str, Part]) -> None:
     """Stages the .dist-info folder."""
     folder = files.temp_path(webui.hook_entry)
@@ -62,18 +67,18 @@ def remove(webui: Webui, known: dict[str, list[str]]) -> None:
         ours = files.fingerprint(path) in known.get(webui.rel(path), [])
         if ours and not (path == webui.hook_module and has_entry_point):
             path.unlink()
-    remove_caches(webui)
+    if not webui.hook_module.exists():
+        remove_compiled(webui)
 
 
-def remove_caches(webui: Webui) -> None:
-    """Deletes what Python compiled of the module, unless that is still there."""
+def remove_compiled(webui: Webui) -> None:
+    """Deletes what Python compiled of the module."""
     folder = webui.root / '__pycache__'
-    if webui.hook_module.exists() or not folder.is_dir():
-        return
-    for path in folder.glob(f'{webui.hook_module.stem}.*'):
-        path.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    if folder.is_dir():
+        for path in folder.glob(f'{webui.hook_module.stem}.*'):
+            path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def old_entry(webui: Webui) -> Path:

@@ -110,8 +110,13 @@ def _keep_edited_hook(webui: Webui, plan: Plan, parts: dict[str, Part], known: d
     """Leaves the .dist-info folder as it is where somebody has changed it: it is replaced as a whole or not at all."""
     entry = [webui.rel(webui.hook_entry / name) for name in HOOK_ENTRY]
     ours = {rel: [*known.get(rel, []), *([parts[rel].fingerprint] if rel in parts else [])] for rel in entry}
-    if not hook.is_whole(webui, ours):
-        plan.writes = [rel for rel in plan.writes if rel not in entry]
+    if hook.is_whole(webui, ours):
+        return
+    for rel in entry:
+        if rel in plan.writes:
+            plan.writes.remove(rel)
+            plan.kept.append(rel)
+            plan.records[rel] = known.get(rel, [])
 
 
 def _final(webui: Webui, previous: Manifest, plan: Plan, before: bytes | None, after: bytes | None) -> Manifest:
@@ -183,10 +188,11 @@ def _commit(webui: Webui, plan: Plan, previous: Manifest, final: Manifest, setti
             target.unlink(missing_ok=True)
     if (writes or removals) and final['mode'] == 'copy':
         files.remove_caches(webui.extension)
-    files.remove_empty_folders(map(webui.at, previous['folders'] if removals else []))
+    files.remove_empty_folders(map(webui.at, previous['folders']))
     if script in writes:
         files.commit(script)
     if module in writes:
+        hook.remove_compiled(webui)
         files.commit(module)
     if entry & set(writes):
         hook.commit_entry(webui)

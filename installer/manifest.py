@@ -124,13 +124,16 @@ def _read(webui: Webui, path: Path, mode: str | None) -> Manifest:
 
 def _check_types(content: dict[str, Any], mode: str | None) -> None:
     """Raises ValueError where a value is not what Manifest says."""
+    lists = [content['folders'], *content['files'].values()]
     texts = [content['mode'], content['version'], content['extension'], *content['folders'], *content['files']]
-    prints = [mark for marks in content['files'].values() for mark in [*marks]]
+    prints = [mark for marks in content['files'].values() for mark in marks]
     settings = content['settings']
     if settings is not None:
         for text in (settings['before'], settings['after']):
             decode(text)
-    if not all(isinstance(text, str) for text in texts) or not all(FINGERPRINT.fullmatch(mark) for mark in prints):
+    if not all(isinstance(items, list) for items in lists) or not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    if not all(FINGERPRINT.fullmatch(mark) for mark in prints):
         raise ValueError
     if content['mode'] not in ('copy', 'link') or mode not in (None, content['mode']):
         raise ValueError

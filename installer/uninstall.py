@@ -46,7 +46,7 @@ def _remove_files(webui: Webui, manifest: Manifest) -> None:
     script = webui.rel(webui.extension / 'script.py')
     for rel in sorted(manifest['files'], key=lambda rel: rel != script):
         path = webui.at(rel)
-        if files.fingerprint(path) in manifest['files'][rel]:
+        if path not in hook.paths(webui) and files.fingerprint(path) in manifest['files'][rel]:
             path.unlink()
         elif os.path.lexists(path):
             print(f'Kept {path}, which has been edited.')

@@ -52,6 +52,7 @@ class Webui:
         self.root, self.data = root, root / data
         self.extension = root / extensions / NAME
         self.settings = self.data / 'settings.yaml'
+        self.models_config = self.data / 'models' / 'config-user.yaml'
         self.preset = self.data / 'presets' / 'Airoboros.yaml'
         put(root / 'server.py', server)
         put(root / 'modules' / 'extensions.py', lookup)

@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from install_helpers import NAME, ROOT, put
+from install_helpers import NAME, ROOT, put, run, snapshot
 
 HOOK = ROOT / 'installer' / 'start_hook'
 # What torch/__init__.py does at its end.
@@ -145,6 +145,46 @@ def test_the_functions_it_calls_are_there():
     module = (ROOT / 'extensions' / NAME).joinpath(*ast.literal_eval(named['STARTUP'])).with_suffix('.py')
     defined = {n.name for n in ast.parse(module.read_text('utf-8')).body if isinstance(n, ast.FunctionDef)}
     assert set(ast.literal_eval(values)) <= defined
+
+
+@pytest.mark.parametrize('changed', ['METADATA', 'entry_points.txt', 'more'])
+def test_a_dist_info_folder_that_was_changed_is_left_as_it_is(source, v4, changed):
+    """It goes in and out as a whole; an entry point that stays keeps its module."""
+    before = snapshot(v4.root)
+    run(source, 'webui', v4.root)
+    entry, module = v4.root / f'{NAME}_early-1.dist-info', v4.root / f'{NAME}_early.py'
+    mine = (entry / changed).read_bytes() + b'\n' if (entry / changed).exists() else b''
+    put(entry / changed, mine)
+    for name in ('METADATA', 'entry_points.txt'):
+        put(source / 'installer' / 'start_hook' / name, (HOOK / name).read_bytes() + b'# newer\n')
+    said = run(source, 'webui', v4.root)
+    assert f'Kept {entry}' in said and (entry / changed).read_bytes() == mine
+    assert b'newer' not in (entry / 'entry_points.txt').read_bytes()
+    run(source, 'uninstall', v4.root)
+    assert (entry / changed).read_bytes() == mine
+    assert module.exists() is (changed == 'entry_points.txt')
+    shutil.rmtree(entry)
+    module.unlink(missing_ok=True)
+    assert snapshot(v4.root) == before
+
+
+def test_it_can_be_left_out_and_put_in_later(source, v4):
+    before = snapshot(v4.root)
+    said = run(source, 'webui', v4.root, '--no-start-hook')
+    assert not list(v4.root.glob(f'{NAME}_early*')) and 'start hook' not in said
+    assert 'the start hook, which PyTorch imports' in run(source, 'webui', v4.root)
+    assert len(list(v4.root.glob(f'{NAME}_early*'))) == 2
+    run(source, 'webui', v4.root, '--no-start-hook')
+    assert not list(v4.root.glob(f'*{NAME}_early*'))
+    run(source, 'uninstall', v4.root)
+    assert snapshot(v4.root) == before
+
+
+def test_it_is_a_copy_where_the_rest_is_links(source, v4):
+    """A link that leads nowhere any more would leave an entry point without its module."""
+    run(source, 'webui', v4.root, '--link')
+    paths = [v4.root / f'{NAME}_early.py', *(v4.root / f'{NAME}_early-1.dist-info').iterdir()]
+    assert len(paths) == 3 and not any(path.is_symlink() for path in paths)
 
 
 def test_real_pytorch_calls_it(start):
