@@ -12,8 +12,8 @@ from pathlib import Path
 from . import ROOT
 from .webui_tree import Webui
 
-# What pyproject.toml asks for, but for what only some models need, and the webui's own page.
-OPTIONAL = ('sentencepiece', 'peft')
+# Not needed to load a model: a tokenizer's format, LoRAs, figures of memory. gradio is what the webui's page needs.
+OPTIONAL = ('sentencepiece', 'peft', 'psutil')
 PAGE = {'gradio': ''}
 
 PROBE = """
