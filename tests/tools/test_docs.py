@@ -37,7 +37,6 @@ FOREIGN_FILES = {'server.py', 'settings.yaml', 'config.json', 'quantize_config.j
 FOREIGN_FILES |= {'tokenizer.model', 'README.md', 'config-user.yaml', 'modules/', 'user_data', 'user_data/extensions'}
 # Rooms and files that docs/design.md announces.
 PLANNED = {draw_design.shown(name) for floor in draw_design.FLOORS for name, _, kind in floor if kind == 'planned'}
-PLANNED |= {'session.py', 'generation/runtime.py'}
 PATH = re.compile(r'[\w.-]+(?:/[\w.*-]+)*/?')
 SUFFIX = re.compile(r'\.(?:py|md|yaml|json|toml|svg|png|h|cpp)$|/')
 
@@ -79,6 +78,11 @@ def test_links_lead_somewhere(page):
         if not file.exists() or (anchor and anchor not in anchors(file)):
             dead.append(target)
     assert not dead
+
+
+def test_every_image_is_shown():
+    text = '\n'.join(page.read_text('utf-8') for page in PAGES)
+    assert not [image.name for image in (ROOT / 'docs' / 'images').iterdir() if f'images/{image.name})' not in text]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
