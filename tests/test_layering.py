@@ -39,6 +39,7 @@ ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 STDLIB = {
     *('errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules', 'kernels.cpu.compile'),
     *('session', 'cli', '__init__', '__main__', 'script'),
+    *('model.load', 'model.progress'),  # the hint to read a checkpoint ahead goes before the import of torch
 }
 # Foreign package: the rooms that may import it, at any depth.
 FOREIGN = {

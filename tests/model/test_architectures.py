@@ -4,8 +4,6 @@ import shutil
 
 import pytest
 import torch
-import transformers
-from airoboros_gptq import GPTQError
 from airoboros_gptq.kernels.linear import GPTQLinear
 from architectures import FOLDERS, NAMES, build, compare
 from safetensors.torch import load_file
@@ -32,12 +30,6 @@ def test_sdpa_as_the_webui_asks_for_it_changes_nothing(name):
     )
     assert deviation < TOLERANCE['reference']
     assert same_tokens
-
-
-@pytest.mark.skipif(transformers.__version__ < '5', reason='before transformers 5 only running it tells')
-def test_an_attention_that_transformers_lacks_is_told_in_a_sentence():
-    with pytest.raises(GPTQError, match=r"cannot build with attn_implementation='flashy'"):
-        build(FOLDERS / 'llama', attention='flashy')
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from airoboros_gptq import GPTQError, load
+from airoboros_gptq import load
 from airoboros_gptq.airoboros.conversation import render
 from airoboros_gptq.checkpoint import checkpoint as checkpoint_module
 from airoboros_gptq.checkpoint.safetensors_header import Header
@@ -27,9 +27,7 @@ from support import (
     copy_tiny,
     cpu_kernel,
     drop_g_idx,
-    edit_json,
     edit_tensors,
-    greedy,
     run_python,
     scales_to_fp32,
     synthetic,
@@ -168,10 +166,10 @@ def test_nothing_of_a_folder_is_read_twice(tmp_path, read_values, shards, summar
     with opened_files(folder) as opened:
         load(read_summary(folder) if summary_first else folder, device='cpu')
     opened -= by_transformers  # which reads config.json for itself
-    small = {name: count for name, count in opened.items() if name.endswith(('.json', '.md'))}
+    small = {name: count for name, count in opened.items() if name.endswith('.json')}
     expected = ['quantize_config.json', 'config.json', 'tokenizer_config.json', 'generation_config.json']
-    expected += ['README.md', *['quant_config.json', 'model.safetensors.index.json'] * shards]
-    assert small == dict.fromkeys(expected, 1)
+    expected += ['quant_config.json', 'model.safetensors.index.json'] * shards
+    assert small == dict.fromkeys(expected, 1) and opened['README.md'] <= 1
     # Headers, every g_idx, a few zero points.
     assert len(read_values) == len(set(read_values)) > 28
     # What goes into the model is read from one open file, after the hint to the system, which opens it too.
@@ -189,13 +187,6 @@ def test_a_summary_has_settled_what_it_was_read_with():
             load(summary, device='cpu', **option)
 
 
-def test_the_tokenizer_decides_the_special_ids(load_tiny):
-    assert json.loads((TINY / 'generation_config.json').read_text())['eos_token_id'] == 1  # it lies
-    model, _ = load_tiny()
-    for config in (model.config, model.generation_config):
-        assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (1, 2, 2)
-
-
 def test_stops_at_the_end_token(load_tiny):
     model, tokenizer = load_tiny(PLAIN, 'torch-int4')
     inputs = tokenizer(render([('What is the capital of France?', None)]), return_tensors='pt')
@@ -203,12 +194,6 @@ def test_stops_at_the_end_token(load_tiny):
     new = out[0, inputs.input_ids.shape[1] :].tolist()
     assert tokenizer.decode(new) == 'The capital of France is Paris.</s>'
     assert new.count(2) == 1 and len(new) < 40
-
-
-def test_generation_config_s_other_settings_are_kept(tiny_copy):
-    edit_json(tiny_copy / 'generation_config.json', max_new_tokens=77, temperature=0.3, do_sample=True)
-    model, _ = load(tiny_copy, device='cpu')
-    assert (model.generation_config.max_new_tokens, model.generation_config.temperature) == (77, 0.3)
 
 
 def test_is_an_ordinary_model(load_tiny):
@@ -237,28 +222,6 @@ def test_text_streamer(load_tiny, capsys):
     streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     model.generate(**inputs, do_sample=False, max_new_tokens=50, streamer=streamer)
     assert capsys.readouterr().out.strip() == 'The capital of Japan is Tokyo.'
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
-def test_dtypes_one_may_ask_for(dtype):
-    model, tokenizer = load(TINY, dtype=dtype, device='cpu')
-    assert model.dtype == dtype
-    assert greedy(model, tokenizer, render([('Name the capital of Japan.', None)])) == 'The capital of Japan is Tokyo.'
-
-
-def test_progress_grows_to_the_total(tmp_path, capsys):
-    seen = []
-    load(TINY, device='cpu', progress=lambda done, total: seen.append((done, total)))
-    done, totals = zip(*seen, strict=True)
-    assert list(done) == sorted(done) and len(done) > 28
-    assert set(totals) == {done[-1]}
-    assert 0.9 < done[-1] / (TINY / PLAIN).stat().st_size <= 1
-    assert capsys.readouterr().err == ''  # the caller's own bar is the only one
-
-
-def test_without_a_callable_a_bar_is_drawn(capsys):
-    load(TINY, device='cpu')
-    assert f'Loading {PLAIN}: 100%' in capsys.readouterr().err
 
 
 MEMORY = """
@@ -299,16 +262,3 @@ def test_never_a_second_full_copy(tmp_path, kernel):
     # The converted weights, and the unpacking of one linear at a time.
     assert peak < 1.3 * size
     assert after < 1.1 * size
-
-
-@pytest.mark.parametrize('device', ['cuda:99', 'cuda:0', 99])
-def test_a_gpu_that_is_not_there(device):
-    if device == 'cuda:0' and torch.cuda.is_available():
-        pytest.skip('this machine has one')
-    with pytest.raises(GPTQError, match=r"no cuda:\d+ on this machine; use device='cpu'"):
-        load(TINY, device=device)
-
-
-def test_a_device_that_is_none():
-    with pytest.raises(GPTQError, match="no device nonsense; use 'cpu'"):
-        load(TINY, device='nonsense')

@@ -9,7 +9,6 @@ from airoboros_gptq.airoboros.conversation import render
 from airoboros_gptq.airoboros.plainformat import add_plainformat
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.generation.detokenizer import keep_leading_space
-from airoboros_gptq.model.special_tokens import special_ids
 from airoboros_gptq.model.tokenizer import convert_sentencepiece, load_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,16 +188,6 @@ def test_keep_leading_space_leaves_others_alone():
 
 def test_special_tokens_typed_by_a_user_are_what_they_say(tokenizer):
     assert tokenizer('a</s>').input_ids[-1] == 2
-
-
-@pytest.mark.parametrize(('claimed', 'eos'), [(None, 2), (1, 2), (2, 2), ([2, 7], [2, 7]), ([1, 7], 2), ('x', 2)])
-def test_special_ids_are_the_tokenizer_s(tokenizer, claimed, eos):
-    assert special_ids(tokenizer, claimed) == {'bos_token_id': 1, 'eos_token_id': eos, 'pad_token_id': 2}
-
-
-def test_a_pad_token_of_its_own_is_kept(tiny_copy):
-    edit_json(tiny_copy / 'tokenizer_config.json', pad_token='<unk>')
-    assert special_ids(load_tokenizer(tiny_copy))['pad_token_id'] == 0
 
 
 def test_a_chat_template_is_kept(tiny_copy):

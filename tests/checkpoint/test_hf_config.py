@@ -1,0 +1,52 @@
+"""config.json: what is read of it, by any architecture's names, and sizes that would never end."""
+
+import pytest
+from airoboros_gptq.checkpoint import hf_config
+from airoboros_gptq.checkpoint.hf_config import check_sizes, first_positive, read_hf_config, read_json, text_config
+from airoboros_gptq.errors import GPTQError
+
+
+def test_binary_and_deep_json_are_named(tmp_path):
+    (tmp_path / 'a.json').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(GPTQError, match='cannot be read'):
+        read_json(tmp_path / 'a.json')
+    (tmp_path / 'b.json').write_text('[' * 200_000)
+    with pytest.raises(GPTQError, match='not valid JSON'):
+        read_json(tmp_path / 'b.json')
+
+
+def test_a_folder_may_have_none(tmp_path):
+    assert read_hf_config(tmp_path) is None
+    (tmp_path / 'config.json').write_text('{"vocab_size": 3}')
+    assert read_hf_config(tmp_path) == {'vocab_size': 3}
+    (tmp_path / 'config.json').write_text('[]')
+    with pytest.raises(GPTQError, match=r'config\.json holds a list where an object is expected; download'):
+        read_hf_config(tmp_path)
+
+
+def test_the_first_name_that_holds_a_size_counts():
+    keys = hf_config.LAYERS_KEYS
+    assert first_positive({'n_layer': 3, 'num_layers': 4}, keys) == 3
+    assert first_positive({'num_hidden_layers': 0, 'n_layer': True, 'num_layers': '4', 'n_layers': 5}, keys) == 5
+    assert first_positive({}, keys) is None
+
+
+def test_the_language_model_of_a_model_that_sees():
+    assert text_config({'hidden_size': 3, 'text_config': {'hidden_size': 5}}) == {'hidden_size': 5}
+    assert text_config({'hidden_size': 3, 'text_config': None}) == {'hidden_size': 3, 'text_config': None}
+
+
+@pytest.mark.parametrize('nested', [False, True])
+@pytest.mark.parametrize('layers', hf_config.LAYERS_KEYS)
+def test_more_layers_than_tensors_are_refused(tmp_path, layers, nested):
+    config = {layers: 8}
+    check_sizes(tmp_path, {'text_config': config} if nested else config, 8)
+    with pytest.raises(GPTQError, match=rf'config\.json says {layers} is 8, more than there are tensors; download'):
+        check_sizes(tmp_path, {'text_config': config} if nested else config, 7)
+
+
+@pytest.mark.parametrize('size', [0.5, '32000', True, 2**63])
+def test_sizes_that_torch_cannot_take_are_refused(tmp_path, size):
+    with pytest.raises(GPTQError, match=r'config\.json says vocab_size is .* where a whole number that fits'):
+        check_sizes(tmp_path, {'vocab_size': size}, 9)
+    check_sizes(tmp_path, {'vocab_size': None, 'sliding_window': -1}, 9)
