@@ -175,3 +175,4 @@ def test_help_names_the_defaults(capsys):
     out = capsys.readouterr().out
     for default in ('0.7', '0.95', '1.15', '512', 'torch-int4'):
         assert default in out
+    assert 'gptq stores zero-1, gptq_v2 stores zero (default: detect)' in ' '.join(out.split())

@@ -84,7 +84,8 @@ class ModelSession:
             model, tokenizer = load(summary, kernel=kernel, device=device, **options)
             get_model = (lambda: model) if self._owns_model else weakref.ref(model)
             kept_tokenizer = tokenizer if self._owns_model else None
-            self._loaded_model = _Loaded(summary, get_model, kept_tokenizer, model.gptq.description)
+            runtime: Any = model.gptq
+            self._loaded_model = _Loaded(summary, get_model, kept_tokenizer, runtime.description)
         return model, tokenizer
 
     def unload(self) -> None:

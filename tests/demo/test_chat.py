@@ -46,8 +46,9 @@ def test_plainformat_is_bare_code(session):
 
 
 def test_a_model_that_was_not_trained_with_plainformat_is_not_asked_for_it():
-    session = SimpleNamespace(airoboros=detect_version(TINY.with_name('airoboros-7b-gpt4-GPTQ'), ''), model=None)
+    session = SimpleNamespace(airoboros=detect_version(TINY.with_name('airoboros-7b-gpt4-GPTQ'), ''), model='a model')
     assert session.airoboros.version == '1.0' and plainformat_spaces(session) is None
+    assert next(answer(session, [user('Hi')], True, GREEDY)) == [user('Hi', plain=False)]
     assert plainformat_spaces(SimpleNamespace(airoboros=None)) is None
 
 

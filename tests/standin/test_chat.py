@@ -140,6 +140,7 @@ def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
 
 def test_the_status_line(loaded, monkeypatch):
     session = SimpleNamespace(running='torch-int4 on <cpu>', throughput='', memory_used='1.20 GB of RAM')
+    session.summary, session.running_as = loaded.loader.session.summary, lambda summary: session.running
     monkeypatch.setattr(loaded.loader, 'session', session)
     parts = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
 
@@ -147,6 +148,9 @@ def test_the_status_line(loaded, monkeypatch):
         return f'<div class="gptq-status-line">{" ".join(f"<span>{part}</span>" for part in parts)}</div>'
 
     assert loaded.chat_tab.status_line() == line(*parts)
+    # A page shows it when it is opened, and when the model's status changes: the last of what depends on the model.
+    assert loaded.model_tab._on_page_load()[-2] == loaded.chat_tab.status_line()
+    assert loaded.model_tab._on_status(MODEL, '', None, None)[6] == loaded.chat_tab.status_line()
     session.throughput = '7.5 tokens/s'
     assert loaded.chat_tab.status_line() == line(*parts[:2], '7.5 tokens/s', parts[2])
     loaded.shared.args.multi_user = True  # the last answer may have been another user's

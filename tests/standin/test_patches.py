@@ -154,6 +154,11 @@ def test_saved_settings_have_no_loader_and_are_restored(webui):
     assert saved == {'gptq_checkpoint': file, 'gptq_kernel': 'reference', 'cpu': True}
     found = webui.models_settings.get_model_metadata(MODEL)
     assert (found['loader'], found['gptq_checkpoint'], found['gptq_kernel']) == (LOADER, file, 'reference')
+    # A loader that was saved for it, by a webui without the extension, is dropped.
+    webui.shared.load_user_config = lambda: {f'{MODEL}$': {'loader': 'Transformers'}}
+    list(webui.ui_model_menu.save_model_settings(MODEL, {'loader': LOADER, 'gptq_kernel': 'auto'}))
+    [saved] = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text()).values()
+    assert saved == {'gptq_kernel': 'auto'}
     # For other loaders the webui saves.
     list(webui.ui_model_menu.save_model_settings('plain', {'loader': 'Transformers', 'cpu': True, 'bf16': False}))
     saved = yaml.safe_load((webui.models_folder / 'config-user.yaml').read_text())
