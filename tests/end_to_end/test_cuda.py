@@ -1,4 +1,4 @@
-"""The kernels on an NVIDIA GPU. Skipped where there is none, as in CI; by hand: pytest tests/end_to_end/test_cuda.py"""
+"""The kernels on an NVIDIA GPU; skipped without one. By hand: pytest tests/end_to_end/test_cuda.py"""
 
 from pathlib import Path
 
