@@ -81,6 +81,7 @@ class ModelSession:
         from .model.load import load
 
         with self.lock:
+            model: Any
             model, tokenizer = load(summary, kernel=kernel, device=device, **options)
             get_model = (lambda: model) if self._owns_model else weakref.ref(model)
             kept_tokenizer = tokenizer if self._owns_model else None

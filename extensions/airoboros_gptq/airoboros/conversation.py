@@ -5,6 +5,8 @@ prompt_templates.py has the templates, versions.py says which version a folder h
 
 from __future__ import annotations
 
+from typing import Any
+
 from .prompt_templates import V1_2, PromptFormat, Turns
 from .versions import UNNAMED, Airoboros
 
@@ -22,7 +24,7 @@ def render(turns: Turns, system: str = '', format: PromptFormat = V1_2) -> str:
 
 
 def conversation_prompt(
-    tokenizer, turns: list[tuple[str, str | None]], system: str = '', airoboros: Airoboros | None = UNNAMED
+    tokenizer: Any, turns: list[tuple[str, str | None]], system: str = '', airoboros: Airoboros | None = UNNAMED
 ) -> str:
     """The prompt for (user, assistant) pairs, the last assistant None: the Airoboros's own, or the chat template that the
     tokenizer brings, for another model and for an Airoboros with a number that is not known here.
@@ -35,4 +37,4 @@ def conversation_prompt(
         messages.append({'role': 'user', 'content': user})
         if assistant is not None:
             messages.append({'role': 'assistant', 'content': assistant})
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))

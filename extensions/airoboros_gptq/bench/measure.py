@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,7 +44,7 @@ def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
     prefills, contexts = lengths(args.quick, facts.context_length)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     steps = 6 + len(args.against) + len(prefills) + len(contexts)
-    report = {
+    report: dict[str, Any] = {
         'format': 1,
         'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'machine': describe(device, torch.get_num_threads()),
@@ -141,8 +142,8 @@ def _tokens_per_run(own: OwnEngine, context: int, seconds: float) -> int:
 
 def _run_all(engines: list, prefills: list[int], contexts: list[int], rounds: int, count: int, step):
     """(prefill, decode): seconds of each run, by engine and length."""
-    prefill = {e: {n: [] for n in prefills} for e in engines}
-    decode = {e: {n: [] for n in contexts} for e in engines}
+    prefill: dict[Any, dict[int, list[float]]] = {e: {n: [] for n in prefills} for e in engines}
+    decode: dict[Any, dict[int, list[float]]] = {e: {n: [] for n in contexts} for e in engines}
     for n in sorted({*prefills, *contexts}):
         if n in prefills:
             step(f'prefill of {n}')

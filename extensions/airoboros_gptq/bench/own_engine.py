@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ class OwnEngine:
 
     def __init__(self, folder: Path, device: str | None, kernel: str, checkpoint: str | None, progress):
         start = now()
+        self.model: Any
         self.model, self.tokenizer = load(
             folder, checkpoint=checkpoint, device=device, kernel=kernel, progress=progress
         )

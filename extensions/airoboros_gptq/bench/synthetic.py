@@ -119,7 +119,8 @@ def _write_weights(path: Path, tensors: dict, act_order: bool, bits: int, group_
     import numpy as np
 
     rng = np.random.default_rng(2023)
-    header, at = {'__metadata__': {'format': 'pt'}}, 0
+    header: dict[str, dict] = {'__metadata__': {'format': 'pt'}}
+    at = 0
     for name, (dtype, shape) in tensors.items():
         end = at + _nbytes((dtype, shape))
         header[name] = {'dtype': dtype, 'shape': list(shape), 'data_offsets': [at, end]}

@@ -15,6 +15,7 @@ from torch import nn
 from ..kernels.cpu.attention import HEAD_MULTIPLE, LARGEST_HEAD, attend
 from ..kernels.cpu.bindings import find_library
 from ..kernels.cpu.dtypes import TYPES
+from ..util.types import TransformersModel
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -22,7 +23,7 @@ NAME = 'airoboros_gptq_cpu'
 _CHANGE_THE_RESULT = ('softcap', 'position_bias', 's_aux', 'head_mask', 'output_attentions')
 
 
-def use_cpu_attention(model: nn.Module) -> None:
+def use_cpu_attention(model: TransformersModel) -> None:
     """Lets a model that is all on the CPU and runs transformers' sdpa attention run ours; leaves any other as it is.
 
     So is any under a transformers whose attention functions or masks cannot be added to (before 4.54), and without the
@@ -40,7 +41,7 @@ def use_cpu_attention(model: nn.Module) -> None:
     model.set_attn_implementation(NAME)
 
 
-def _can_be_set(model: nn.Module) -> bool:
+def _can_be_set(model: TransformersModel) -> bool:
     return (
         model.config._attn_implementation == 'sdpa'
         and type(model).__module__.startswith('transformers.')

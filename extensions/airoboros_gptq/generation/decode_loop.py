@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -88,7 +89,7 @@ def _without_signatures(processors: LogitsProcessorList) -> Callable[[torch.Tens
     if type(processors) is not LogitsProcessorList or any(
         len(inspect.signature(p.__call__).parameters) > 2 for p in processors
     ):
-        return processors
+        return cast(Callable[[torch.Tensor, torch.Tensor], torch.Tensor], processors)
 
     def process(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         for processor in processors:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
+from typing import Any
 
 import torch
-from torch import nn
 from transformers import DynamicCache, cache_utils
+
+from ..util.types import TransformersModel
 
 CHUNK = 256  # tokens by which the capacity grows
 IS_SUPPORTED = hasattr(cache_utils, 'DynamicLayer')  # caches consist of layers since transformers 4.54
@@ -19,7 +21,7 @@ IS_SUPPORTED = hasattr(cache_utils, 'DynamicLayer')  # caches consist of layers 
 _ROPE_BY_LENGTH = ('dynamic', 'longrope', 'su')
 
 
-def make_cache(model: nn.Module, max_length: int | None = None) -> GrowingCache | None:
+def make_cache(model: TransformersModel, max_length: int | None = None) -> GrowingCache | None:
     """An empty transformers Cache for one sequence, to be passed as cache_name(). `max_length` is a hint, in tokens.
 
     None where transformers' own cache serves better: transformers before 4.54, encoder-decoders, recurrent and chunked
@@ -29,9 +31,13 @@ def make_cache(model: nn.Module, max_length: int | None = None) -> GrowingCache 
     return None if layers is None else GrowingCache(layers, max_length or 0)
 
 
-@lru_cache
-def cache_name(model_class: type) -> str:
+def cache_name(model_class: Any) -> str:
     """What forward() and generate() of a model class call their cache: 'past_key_values', 'cache' since transformers 5.24."""
+    return _cache_name(model_class)
+
+
+@lru_cache
+def _cache_name(model_class: Any) -> str:
     return 'cache' if 'cache' in inspect.signature(model_class.forward).parameters else 'past_key_values'
 
 
@@ -134,6 +140,10 @@ def _grown(old: torch.Tensor | None, length: int, new: torch.Tensor, min_capacit
 class _GrowingLayer(cache_utils.DynamicLayer if IS_SUPPORTED else object):  # type: ignore[misc]
     """`keys` and `values` are views, where transformers' layer has tensors, so that its other methods work on them."""
 
+    keys: torch.Tensor | None
+    values: torch.Tensor | None
+    is_initialized: bool
+
     def __init__(self, min_capacity: int = 0):
         super().__init__()
         self.buffer = KVBuffer(min_capacity)
@@ -154,7 +164,7 @@ class _GrowingLayer(cache_utils.DynamicLayer if IS_SUPPORTED else object):  # ty
     @property
     def length(self) -> int:
         """Tokens held."""
-        if not self.is_initialized or self.keys is None:
+        if not self.is_initialized or self.keys is None or self.values is None:
             return 0
         return min(self.keys.shape[2], self.values.shape[2])
 
@@ -187,7 +197,7 @@ class GrowingCache(DynamicCache):
     def __init__(self, layers: int, min_capacity: int = 0):
         """`min_capacity` is the number of tokens that there is room for to begin with."""
         super().__init__()
-        self.layers = [_GrowingLayer(min_capacity) for _ in range(layers)]
+        self.layers: list[Any] = [_GrowingLayer(min_capacity) for _ in range(layers)]
 
     @property
     def length(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..util.types import TransformersModel
 
-def make_input_contiguous(model: nn.Module) -> None:
+
+def make_input_contiguous(model: TransformersModel) -> None:
     """Lets lm_head multiply a prompt's last row [1, 1, K] as it multiplies the rows of decoding.
 
     transformers hands over hidden[:, -1:], with the strides of the whole prompt. PyTorch then takes the linear for a batched

@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import types
 import weakref
-
-from torch import nn
+from typing import Any
 
 from ..kernels.linear import GPTQLinear
+from ..util.types import TransformersModel
 from .cached_generate import cached_generate
 from .cpu_attention import use_cpu_attention
-from .fused_decode.forward import FusedForward, enable_fused_decode
+from .fused_decode.forward import enable_fused_decode
+from .fused_decode.graph_forward import GraphForward
 from .lm_head import make_input_contiguous
 from .prompt_cache import PromptCache
 from .throughput import GenerationRecord, Throughput, memory_used
 
 
-def attach(model: nn.Module) -> ModelRuntime:
+def attach(model: TransformersModel) -> ModelRuntime:
     """Gives a loaded transformers model its ModelRuntime, as `model.gptq`, and all that goes with it:
 
     - lm_head takes a contiguous row (lm_head.py);
@@ -32,11 +33,12 @@ def attach(model: nn.Module) -> ModelRuntime:
     make_input_contiguous(model)
     use_cpu_attention(model)
     model.gptq = runtime = ModelRuntime(model)
-    model.__class__ = _with_runtime(type(model))
+    model_class: Any = type(model)
+    model.__class__ = _with_runtime(model_class)
     return runtime
 
 
-def transformers_class(model: nn.Module) -> type:
+def transformers_class(model: TransformersModel) -> type:
     """The model's class as transformers has it: its forward() and generate() know nothing of a ModelRuntime."""
     return getattr(type(model), '_transformers_class', type(model))
 
@@ -44,10 +46,10 @@ def transformers_class(model: nn.Module) -> type:
 class ModelRuntime:
     """Prompt cache, fused decoder, throughput and kernels of one model. Holds no reference that keeps the model alive."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: TransformersModel):
         self._model = weakref.ref(model)
         self._record: GenerationRecord | None = None
-        self.fused_forward: FusedForward | None = enable_fused_decode(model)
+        self.fused_forward: GraphForward | None = enable_fused_decode(model)
         self.prompt_cache = PromptCache(
             getattr(model.config.get_text_config(decoder=True), 'max_position_embeddings', None)
         )
@@ -71,7 +73,7 @@ class ModelRuntime:
         devices = ' and '.join(dict.fromkeys(str(d) for d in device_map.values()))
         return f'{", ".join(kernels)} on {devices}, {str(model.dtype).removeprefix("torch.")}'
 
-    def generate(self, model: nn.Module, transformers_generate, args: tuple, kwargs: dict):
+    def generate(self, model: TransformersModel, transformers_generate, args: tuple, kwargs: dict):
         """`transformers_generate` of the model's class, through the prompt cache."""
 
         def on_start(record: GenerationRecord) -> None:
@@ -79,7 +81,7 @@ class ModelRuntime:
 
         return cached_generate(model, transformers_generate, self.prompt_cache, on_start, args, kwargs)
 
-    def _alive(self) -> nn.Module:
+    def _alive(self) -> TransformersModel:
         model = self._model()
         if model is None:
             raise ReferenceError('The model of this runtime was freed.')
@@ -96,9 +98,9 @@ class ModelRuntime:
 
 
 @functools.lru_cache
-def _with_runtime(model_class: type) -> type:
+def _with_runtime(model_class: Any) -> type:
     """A subclass of a transformers model class, of the same name, whose forward() and generate() go through `self.gptq`."""
-    plain_forward, plain_generate = model_class.forward, model_class.generate  # type: ignore[attr-defined]
+    plain_forward, plain_generate = model_class.forward, model_class.generate
 
     @functools.wraps(plain_forward)
     def forward(self, *args, **kwargs):

@@ -39,7 +39,7 @@ class WeightsFingerprint:
             and all(map(_same, self._tensors, other._tensors))
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # it is compared, never looked up
 
 
 def _same(one: tuple[weakref.ref, int, int], other: tuple[weakref.ref, int, int]) -> bool:

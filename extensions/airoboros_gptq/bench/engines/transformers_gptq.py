@@ -6,6 +6,7 @@ import json
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ..clock import now
 from .protocol import StepwiseEngine, serve
@@ -31,7 +32,7 @@ class TransformersEngine(StepwiseEngine):
             self._model = AutoModelForCausalLM.from_pretrained(standard, device_map=device).eval()
         generator = torch.Generator().manual_seed(2023)
         self.ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
-        self._cache = None
+        self._cache: Any = None
         self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
 
     def reset(self) -> None:

@@ -6,11 +6,11 @@ import logging
 import os
 
 import torch
-from torch import nn
 
 from ...kernels.linear import GPTQLinear
 from ...kernels.triton.kernel import TritonKernel
 from ...util.torch_errors import is_out_of_memory
+from ...util.types import TransformersModel
 from ..kv_cache import GrowingCache
 from .graph_forward import GraphForward
 from .plan import CannotFuse, DecodePlan, make_decode_plan
@@ -20,7 +20,7 @@ log = logging.getLogger('airoboros_gptq')
 MIN_PREFILL_ROWS = 9  # tokens that are worth a dequantised copy of each weight
 
 
-def enable_fused_decode(model: nn.Module) -> GraphForward | None:
+def enable_fused_decode(model: TransformersModel) -> GraphForward | None:
     """The model's forward by a CUDA graph; None where it can have none, with the reason in the log."""
     kernels = [m.kernel for m in model.modules() if isinstance(m, GPTQLinear)]
     if not any(isinstance(kernel, TritonKernel) for kernel in kernels):
@@ -50,7 +50,7 @@ def enable_fused_decode(model: nn.Module) -> GraphForward | None:
 class FusedForward(GraphForward):
     """Decodes by fused kernels and reads prompts through joined linears. Holds the model's tensors, not the model."""
 
-    def __init__(self, model: nn.Module, plan: DecodePlan):
+    def __init__(self, model: TransformersModel, plan: DecodePlan):
         from .graph import DecodeGraph  # imports Triton
 
         self.plan = plan

@@ -6,8 +6,8 @@ import logging
 import weakref
 
 import torch
-from torch import nn
 
+from ...util.types import TransformersModel
 from ..kv_cache import GrowingCache, cache_name, make_cache
 from .generic_graph import CannotCapture, GenericGraph, plain_forward
 from .graph_forward import GraphForward, has_no_hooks
@@ -20,7 +20,7 @@ _MAX_DEVIATION = 0.05  # of the graph's logits from transformers' own, relative 
 class GenericForward(GraphForward):
     """Captures the forward pass of the model's class. Before its first answer it is compared with that forward pass."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: TransformersModel):
         """Raises CannotCapture."""
         if make_cache(model) is None:
             raise CannotCapture(f'the cache of a {type(model).__name__} does not grow in place')

@@ -14,11 +14,11 @@ import weakref
 from collections.abc import Iterator
 
 import torch
-from torch import nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from ...util.types import TransformersModel
 from ..kv_cache import IS_SUPPORTED, cache_name
 from .generic_attention import DecodeAttention
 
@@ -44,7 +44,7 @@ class _PassThroughLayer(DynamicLayer):
 class GenericGraph:
     """One token through a model, on a cache that it is attached to. Holds no reference that keeps the model alive."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: TransformersModel):
         """Raises CannotCapture."""
         config = model.config.get_text_config(decoder=True)
         if not IS_SUPPORTED:
@@ -85,11 +85,12 @@ class GenericGraph:
             self._logits = self._launch()
             return self._logits
         if self._graph is None:
-            self._capture()
+            self._graph, self._logits = self._capture()
         self._graph.replay()
+        assert self._logits is not None
         return self._logits
 
-    def _capture(self) -> None:
+    def _capture(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
         started = time.perf_counter()
         state = self._attention.state.clone()
         side = torch.cuda.Stream(self.device)
@@ -105,11 +106,11 @@ class GenericGraph:
             torch.no_grad(),
             torch.cuda.graph(graph, capture_error_mode='thread_local'),
         ):
-            self._logits = self._launch()
-        self._graph = graph
+            logits = self._launch()
         log.info(
             "decoding runs transformers' forward as one CUDA graph, captured in %.1f s", time.perf_counter() - started
         )
+        return graph, logits
 
     def _launch(self) -> torch.Tensor:
         model = self._model()
@@ -127,12 +128,12 @@ class GenericGraph:
         return out.logits
 
 
-def plain_forward(model: nn.Module):
+def plain_forward(model: TransformersModel):
     """forward() of the model's class as transformers has it, without a runtime around it."""
     return getattr(type(model), '_transformers_class', type(model)).forward
 
 
-def _device(model: nn.Module) -> torch.device:
+def _device(model: TransformersModel) -> torch.device:
     devices = {p.device for p in model.parameters()} | {b.device for b in model.buffers()}
     if len(devices) != 1:
         raise CannotCapture('it is spread over several devices')
@@ -140,7 +141,7 @@ def _device(model: nn.Module) -> torch.device:
 
 
 @contextlib.contextmanager
-def _attention_function(model: nn.Module, function: DecodeAttention) -> Iterator[None]:
+def _attention_function(model: TransformersModel, function: DecodeAttention) -> Iterator[None]:
     """Lets a model's layers call `function`. No mask function goes by its name, so transformers makes no mask."""
     configs = {id(c): c for m in model.modules() if (c := getattr(m, 'config', None)) is not None}.values()
     before = [(config, config._attn_implementation) for config in configs if hasattr(config, '_attn_implementation')]

@@ -70,8 +70,8 @@ class DecodeGraph:
         ]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
         self._sums_of_squares = floats(triton.next_power_of_2(blocks))
-        self._logits = None
-        self._graph = None
+        self._logits: torch.Tensor | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
 
     @property
     def is_captured(self) -> bool:
@@ -96,11 +96,12 @@ class DecodeGraph:
             self._logits = self._launch()
             return self._logits
         if self._graph is None:
-            self._capture()
+            self._graph, self._logits = self._capture()
         self._graph.replay()
+        assert self._logits is not None
         return self._logits
 
-    def _capture(self) -> None:
+    def _capture(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
         started = time.perf_counter()
         state = self._state.clone()
         side = torch.cuda.Stream(self._device)
@@ -116,9 +117,9 @@ class DecodeGraph:
             torch.no_grad(),
             torch.cuda.graph(graph, capture_error_mode='thread_local'),
         ):
-            self._logits = self._launch()
-        self._graph = graph
+            logits = self._launch()
         log.info('decoding runs as one CUDA graph, captured in %.1f s', time.perf_counter() - started)
+        return graph, logits
 
     def _launch(self) -> torch.Tensor:
         plan, size = self._plan, self._size

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -60,8 +60,8 @@ class GraphForward:
 
     def __call__(self, args: tuple, kwargs: dict) -> CausalLMOutputWithPast | None:
         """The output of forward(*args, **kwargs); None where transformers' own must run."""
-        cache = kwargs.get('past_key_values', kwargs.get('cache'))
-        ids = args[0] if len(args) == 1 else kwargs.get('input_ids')
+        cache: Any = kwargs.get('past_key_values', kwargs.get('cache'))
+        ids: Any = args[0] if len(args) == 1 else kwargs.get('input_ids')
         if self.graph is not None and len(args) < 2 and self._can_run(ids, cache, kwargs):
             if ids.shape[1] > 1 or not cache.length:
                 self._release_graph()
@@ -137,4 +137,8 @@ def has_no_hooks(module: nn.Module) -> bool:
 
 
 def _output(logits: torch.Tensor, cache: GrowingCache) -> CausalLMOutputWithPast:
-    return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
+    fields: dict[str, Any] = {
+        'logits': logits,
+        'past_key_values': cache,
+    }  # newer ones call the second `cache`, and take both
+    return CausalLMOutputWithPast(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from ...kernels.linear import GPTQLinear
 from ...kernels.triton.kernel import TritonKernel
 from ...kernels.triton.weight_layout import COLUMNS
+from ...util.types import TransformersModel
 from .architectures import architecture_of
 from .architectures.base import Architecture
 
@@ -44,7 +45,7 @@ class FusedLinear:
     @property
     def order(self) -> torch.Tensor | None:
         """int32 [K]: the input feature that each row belongs to."""
-        return self.kernel.order
+        return cast(torch.Tensor | None, self.kernel.order)
 
     def forward_batch(self, x: torch.Tensor) -> torch.Tensor:
         """x [n, K], features in `order`, to [n, N of all], through a dequantised copy."""
@@ -105,13 +106,13 @@ class DecodePlan:
         )
 
 
-def make_decode_plan(model: nn.Module) -> DecodePlan:
+def make_decode_plan(model: TransformersModel) -> DecodePlan:
     """Reads the model, and lets linears that share an input share one stretch of memory. Raises CannotFuse; the model then
     still computes what it did.
     """
     config = model.config
     body = getattr(model, 'model', None)
-    layers = list(getattr(body, 'layers', ()))
+    layers: list[Any] = list(getattr(body, 'layers', ()))
     architecture = architecture_of(layers)
     if body is None or architecture is None:
         raise CannotFuse(f'there is no fused step for a {type(model).__name__}')
@@ -147,16 +148,16 @@ def make_decode_plan(model: nn.Module) -> DecodePlan:
     )
 
 
-def _plan_layer(layer: nn.Module, architecture: Architecture) -> LayerPlan:
+def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
     parts = architecture.parts(layer)
     gate_up, down = _join([parts.gate, parts.up]), _join([parts.down])
     if down.input_scatter is not None:  # for a prompt their outputs come in the order in which `down` reads them
         gate_up.output_scatter = torch.cat([down.input_scatter, down.input_scatter + len(down.input_scatter)])
     return LayerPlan(
-        attention_norm=parts.attention_norm.weight,
+        attention_norm=cast(torch.Tensor, parts.attention_norm.weight),
         qkv=_join([parts.q, parts.k, parts.v]),
         out=_join([parts.out]),
-        mlp_norm=parts.mlp_norm.weight,
+        mlp_norm=cast(torch.Tensor, parts.mlp_norm.weight),
         gate_up=gate_up,
         down=down,
     )
@@ -164,10 +165,10 @@ def _plan_layer(layer: nn.Module, architecture: Architecture) -> LayerPlan:
 
 def _join(modules: list[nn.Module]) -> FusedLinear:
     linears = [cast(GPTQLinear, module) for module in modules]
-    kernels = [linear.kernel for linear in linears if isinstance(linear.kernel, TritonKernel)]
+    kernels: list[Any] = [linear.kernel for linear in linears if isinstance(linear.kernel, TritonKernel)]
     if len(kernels) < len(linears):
         raise CannotFuse('some of its linears run on another kernel')
-    first = kernels[0]
+    first: Any = kernels[0]
     kinds = {(k.form, k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels}
     if len(kinds) > 1 or any(k.spec.out_features % COLUMNS for k in kernels[:-1]):
         raise CannotFuse('its linears differ in width, groups or zeros')
@@ -204,7 +205,7 @@ def _share_memory(kernels: list[TritonKernel], name: str) -> torch.Tensor | None
     return joint
 
 
-def _rotary_tables(body: nn.Module, head_dim: int, config) -> tuple[torch.Tensor, torch.Tensor]:
+def _rotary_tables(body: Any, head_dim: int, config) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine of the rotary embedding, fp32 [positions, head_dim], for every position that the config allows."""
     positions = torch.arange(config.max_position_embeddings, device=body.embed_tokens.weight.device)[None]
     like = torch.zeros(1, dtype=torch.float32, device=positions.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -29,4 +30,4 @@ class Architecture:
 
     decoder_layers: tuple[str, ...]
     activation: str
-    parts: Callable[[nn.Module], LayerParts]
+    parts: Callable[[Any], LayerParts]

@@ -5,12 +5,12 @@ Source: transformers' `models/llama/modeling_llama.py`, `models/mistral/modeling
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
 
 from .base import Architecture, LayerParts
 
 
-def _parts(layer: nn.Module) -> LayerParts:
+def _parts(layer: Any) -> LayerParts:
     attention, mlp = layer.self_attn, layer.mlp
     return LayerParts(
         attention_norm=layer.input_layernorm,
