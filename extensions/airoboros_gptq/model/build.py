@@ -27,4 +27,6 @@ def build_model(plan: LoadPlan, progress: Progress) -> PreTrainedModel:
     devices = place_modules(model, plan, names)
     load_weights(model, plan, names, devices, progress)
     connect_devices(model, devices)
-    return model.requires_grad_(False).eval()
+    model.requires_grad_(False)
+    model.eval()
+    return model

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
+from ..util.types import TransformersModel
 from .load_plan import LoadPlan, MaxMemory
 from .tensor_names import ModelName
 
@@ -101,7 +101,7 @@ def device_of(name: str, devices: Devices) -> torch.device:
     return devices.get(name, main_device(devices))
 
 
-def connect_devices(model: nn.Module, devices: Devices) -> None:
+def connect_devices(model: TransformersModel, devices: Devices) -> None:
     """Moves buffers that the file does not hold to their devices and, over several devices, puts accelerate's hooks on
     every module of the map, so that it takes its inputs where it lies.
     """

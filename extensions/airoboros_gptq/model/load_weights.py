@@ -17,6 +17,7 @@ from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
 from ..errors import GPTQError
 from ..kernels.linear import GPTQLinear
 from ..kernels.packing import PackedLinear
+from ..util.types import TransformersModel
 from .device_map import Devices, device_of
 from .load_plan import LoadPlan
 from .progress import Progress
@@ -145,7 +146,7 @@ def _set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.d
     # Any other buffer was computed by the model itself and is right as it is.
 
 
-def _tie_weights(model: PreTrainedModel) -> None:
+def _tie_weights(model: TransformersModel) -> None:
     """Lets embeddings and lm_head share one weight where the config ties them and the file does not refute it: a file may
     hold both, one of the two, or an lm_head that is quantised or is another one, and then stays what it is.
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GPTQError, first_line
 from .load_plan import LoadPlan
@@ -21,11 +22,6 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    try:
-        from transformers.initialization import no_init_weights
-    except ImportError:  # before transformers 5
-        from transformers.modeling_utils import no_init_weights
-
     folder, attention = plan.summary.folder, plan.attn_implementation
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=plan.trust_remote_code)
@@ -40,7 +36,7 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
             config._attn_implementation = attention
         dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
         setattr(config, dtype_key, plan.dtype)
-        with init_empty_weights(include_buffers=False), no_init_weights():  # random numbers for a 7B take 0.4 s
+        with init_empty_weights(include_buffers=False), _no_init_weights():  # random numbers for a 7B take 0.4 s
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=plan.trust_remote_code)
             return model
     except MemoryError:
@@ -50,3 +46,12 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
         raise GPTQError(
             f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line(e)}'
         ) from e
+
+
+def _no_init_weights() -> Any:
+    """transformers' context in which modules are not initialised."""
+    try:
+        module = import_module('transformers.initialization')
+    except ImportError:  # before transformers 5
+        module = import_module('transformers.modeling_utils')
+    return module.no_init_weights()
