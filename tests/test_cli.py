@@ -56,6 +56,17 @@ def test_chat_in_its_own_process():
     assert 'Traceback' not in err
 
 
+def test_a_kernel_of_an_earlier_version_means_auto():
+    code, _, err = run_cli(
+        *('chat', '--model-path', TINY, '--checkpoint', PLAIN, '--device', 'cpu', '--kernel', 'auto-gptq', *GREEDY),
+        *('--max-new-tokens', '2'),
+        stdin='Hi\n',
+    )
+    assert code == 0 and err.count('The kernel auto-gptq was removed; auto is used instead.') == 1
+    code, _, err = run_cli('bench', '--kernel', 'auto-gptq')
+    assert code == 1 and 'auto is used instead' in err and 'Name one model to measure' in err
+
+
 def test_plainformat_is_bare_code_with_its_indentation(chat):
     assert chat(QUESTION + '\n', '--plainformat', *GREEDY) == PYTHON + '\n'
     assert '\n    _out_' in PYTHON

@@ -28,6 +28,7 @@ ALLOWED = {
     'demo': {'errors', 'ui', 'session', 'airoboros', 'generation', 'checkpoint'},
     'webui': {
         *('errors', 'names', 'ui', 'session', 'preflight', 'airoboros', 'model', 'generation', 'checkpoint'),
+        'kernels.rules',
     },
     'bench': {'__init__', 'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
     'script': {'webui', 'ui', 'names'},

@@ -52,10 +52,10 @@ def check(rows, linear, spec):
 
     device = linear.qweight.device
     k = spec.in_features
-    assert TorchInt4Kernel.why_not(spec, device) is None
+    assert TorchInt4Kernel.unsupported_reason(spec, device) is None
     x = torch.randn(rows, k, device=device)
     expected = x.double() @ dequantize(linear, spec).double()
-    got = TorchInt4Kernel(linear, spec, torch.bfloat16)(x.to(torch.bfloat16)).double()
+    got = TorchInt4Kernel(linear, spec)(x.to(torch.bfloat16)).double()
     assert ((got - expected).norm() / expected.norm()).item() < 2e-2
 
 
@@ -102,7 +102,7 @@ def test_triton_agrees_with_the_reference(bits, act_order, dtype, rows):
     linear, spec = packed(2048, 4096, 128, act_order, torch.device('cuda'), bits)
     x = torch.randn(rows, 2048, device='cuda').to(dtype)
     expected = x.double() @ dequantize(linear, spec).double()
-    got = TritonKernel(linear, spec, dtype)(x).double()
+    got = TritonKernel(linear, spec)(x).double()
     assert ((got - expected).norm() / expected.norm()).item() < (2e-3 if dtype == torch.float16 else 1e-2)
 
 
@@ -115,7 +115,7 @@ def test_a_linear_runs_where_it_lies(rows):
 
     other = torch.device('cuda', 1)
     linear, spec = packed(4096, 4096, 128, True, other)
-    kernel = TritonKernel(linear, spec, torch.float16)
+    kernel = TritonKernel(linear, spec)
     right = dequantize(linear, spec)
     for _ in range(20):
         busy = torch.randn(8192, 8192, device=other)
@@ -135,7 +135,7 @@ def test_each_form_of_a_weight_agrees_with_the_reference(k, n, group_size, form)
     linear, spec = packed(k, n, group_size, False, torch.device('cuda'))
     x = torch.randn(1, k, device='cuda')
     expected = x.double() @ dequantize(linear, spec).double()
-    got = TritonKernel(linear, spec, torch.float32, form)(x).double()
+    got = TritonKernel(linear, spec, form=form)(x).double()
     assert ((got - expected).norm() / expected.norm()).item() < 1e-5
 
 
@@ -145,7 +145,7 @@ def test_tensor_cores_that_give_wrong_sums_are_not_used(monkeypatch, caplog):
     monkeypatch.setattr(triton_gptq, '_forms', {})
     monkeypatch.setattr(triton_gptq, '_deviation_on_tensor_cores', lambda device: 0.5)
     linear, spec = packed(256, 64, 64, False, torch.device('cuda'))
-    assert triton_gptq.TritonKernel(linear, spec, torch.float16).form == 0
+    assert triton_gptq.TritonKernel(linear, spec).form == 0
     assert any('without tensor cores' in line for line in caplog.messages)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from airoboros_gptq.checkpoint.linear_spec import LinearSpec
 from airoboros_gptq.kernels.packing import dequantize
-from airoboros_gptq.kernels.registry import choose_kernel
+from airoboros_gptq.kernels.registry import select_kernel
 from airoboros_gptq.kernels.triton import weight_layout as layout
 from airoboros_gptq.kernels.triton.kernel import FEW, TritonKernel
 from random_linears import deviation, random_packed, rows
@@ -63,7 +63,7 @@ def test_shapes_and_dtypes(k, n, group_size, dtype, form_of_four_bits):
 def test_fp32_scales_that_fp16_cannot_hold_stay():
     spec = LinearSpec(256, 32, 4, 64, False)
     packed = random_packed(spec, half=False)
-    assert TritonKernel(packed, spec, torch.float32).scales.dtype == torch.float32
+    assert TritonKernel(packed, spec).scales.dtype == torch.float32
     assert deviation('triton', spec, packed, rows(spec, 2)) < TOLERANCE[4]
 
 
@@ -71,7 +71,7 @@ def test_fp32_scales_that_fp16_cannot_hold_stay():
 def test_the_dequantised_weight_is_the_references(moved, form_of_four_bits):
     spec = LinearSpec(256, 64, 4, 32, True)
     packed = random_packed(spec, sym=False)
-    kernel = TritonKernel(packed, spec, torch.float32)
+    kernel = TritonKernel(packed, spec)
     rows = torch.randperm(64) if moved else torch.arange(64)
     found = torch.empty(64, 256)
     found[:, kernel.order.long()] = kernel.dequantise(torch.float32, rows=rows.int())[rows]
@@ -80,10 +80,10 @@ def test_the_dequantised_weight_is_the_references(moved, form_of_four_bits):
 
 def test_a_row_does_not_depend_on_those_beside_it(form_of_four_bits):
     spec = LinearSpec(512, 64, 4, 128, False)
-    kernel = TritonKernel(random_packed(spec), spec, torch.float32)
+    kernel = TritonKernel(random_packed(spec), spec)
     x = rows(spec, 4)
     assert kernel(x)[2:3].equal(kernel(x[2:3]))
 
 
 def test_auto_leaves_the_interpreter_to_tests():
-    assert choose_kernel('auto', LinearSpec(512, 64, 4, 128, False), CPU).name != 'triton'
+    assert select_kernel('auto', LinearSpec(512, 64, 4, 128, False), CPU).name != 'triton'

@@ -1,4 +1,4 @@
-"""Every combination that AutoGPTQ's QuantLinear.pack writes, on fresh random weights, against its own forward."""
+"""AutoGPTQ's own pack and forward against every kernel: weights that it packed, and random words that both read."""
 
 import secrets
 from itertools import product
@@ -6,9 +6,10 @@ from itertools import product
 import pytest
 import torch
 from airoboros_gptq.checkpoint.linear_spec import LinearSpec
-from airoboros_gptq.kernels.auto_gptq import _import_qlinear
 from airoboros_gptq.kernels.linear import GPTQLinear
-from airoboros_gptq.kernels.packing import PackedLinear
+from airoboros_gptq.kernels.packing import PackedLinear, dequantize
+from autogptq import quant_linear, quant_linear_class
+from random_linears import random_packed, rows
 from support import AUTO_GPTQ, NO_AUTO_GPTQ, cpu_kernel, pack
 
 pytestmark = pytest.mark.skipif(not AUTO_GPTQ, reason=NO_AUTO_GPTQ)
@@ -37,8 +38,7 @@ def written(bits, group_size, act_order, sym, seed):
     linear = torch.nn.Linear(ROWS, COLUMNS)
     linear.bias.data = torch.randn(COLUMNS, generator=generator)
     linear.weight.data = (scales[g_idx] * (q - zeros[g_idx])).t().contiguous()
-    module = _import_qlinear('qlinear_cuda' if act_order else 'qlinear_cuda_old')
-    made = module(bits, group_size, ROWS, COLUMNS, True, weight_dtype=torch.float32)
+    made = quant_linear_class(act_order)(bits, group_size, ROWS, COLUMNS, True, weight_dtype=torch.float32)
     made.pack(linear, scales.t().contiguous(), zeros.t().contiguous().float(), g_idx.int())
     return made, zeros
 
@@ -85,3 +85,26 @@ def test_computes_what_autogptq_computes(tally, bits, group_size, record_propert
     for kernel, deviations in found_here.items():
         record_property(f'{kernel} combinations', len(deviations))
         record_property(f'{kernel} deviation', max(deviations, default=0.0))
+
+
+@pytest.mark.parametrize('bits', BITS)
+@pytest.mark.parametrize('group_size', [32, 64, 128, 256, 512])  # 512 is what -1 becomes for 512 rows
+@pytest.mark.parametrize('desc_act', [False, True])
+@pytest.mark.parametrize('sym', [True, False])
+def test_random_words_mean_the_same_to_autogptq(bits, group_size, desc_act, sym):
+    desc_act = desc_act and group_size < 512
+    if not sym and (desc_act or bits == 3):
+        pytest.skip('AutoGPTQ reads a zero point of 0 as 2**bits with act-order, and of 3 bits')
+    spec = LinearSpec(512, 96, bits, group_size, desc_act)
+    packed, x = random_packed(spec, sym), rows(spec, 3)
+    found, right = x @ dequantize(packed, spec), quant_linear(packed, spec)(x)
+    assert torch.dist(found, right) < TOLERANCE['reference'] * right.norm()
+
+
+def test_a_stored_zero_of_15_is_0_to_autogptq():
+    """What it packs for a zero point of 0, and what its class for files without act-order reads back."""
+    spec = LinearSpec(128, 32, 4, 32, False)
+    packed, x = random_packed(spec), rows(spec, 2)
+    packed.qzeros.fill_(-1)
+    found, right = x @ dequantize(packed, spec), quant_linear(packed, spec)(x)
+    assert torch.dist(found, right) < TOLERANCE['reference'] * right.norm()

@@ -8,23 +8,21 @@ from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.kernels.cpu.bindings import find_library
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import LinearSpec, unpack
-from airoboros_gptq.kernels.registry import KERNELS, choose_kernel
+from airoboros_gptq.kernels.registry import KERNELS, select_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_linears import deviation, random_packed, rows
-from support import AUTO_GPTQ, NO_AUTO_GPTQ
 
 CPU = torch.device('cpu')
 NO_NATIVE = find_library()[1]
 needs_native = pytest.mark.skipif(NO_NATIVE is not None, reason=f'no compiled kernel here: {NO_NATIVE}')
 # Relative to the norm of the right answer; torch-int4 computes in bf16, of 8 bits, native-cpu with activations of 16.
-TOLERANCE = {'native-cpu': 1e-4, 'torch-int4': 1e-2, 'auto-gptq': 2e-6, 'reference': 2e-6}
+TOLERANCE = {'native-cpu': 1e-4, 'torch-int4': 1e-2, 'reference': 2e-6}
 DTYPE_TOLERANCE = {torch.float32: 0, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 NAMES = [
     'reference',
     'torch-int4',
     pytest.param('native-cpu', marks=needs_native),
-    pytest.param('auto-gptq', marks=pytest.mark.skipif(not AUTO_GPTQ, reason=NO_AUTO_GPTQ)),
 ]
 
 
@@ -34,11 +32,7 @@ NAMES = [
 @pytest.mark.parametrize('sym', [True, False])
 @pytest.mark.parametrize('form', ['gptq', 'gptq_v2'])
 def test_group_sizes_zeros_and_orders(name, group_size, desc_act, sym, form):
-    if name == 'auto-gptq' and form == 'gptq_v2':
-        pytest.skip('auto-gptq reads v1 alone, and says so')
     spec = LinearSpec(512, 96, 4, group_size, desc_act and group_size < 512, form)
-    if name == 'auto-gptq' and spec.desc_act and not sym:
-        pytest.skip('auto-gptq reads zero points of 0 wrongly in an act-order file, and says so')
     assert deviation(name, spec, random_packed(spec, sym), rows(spec, 3)) < TOLERANCE[name]
 
 
@@ -75,14 +69,10 @@ def test_other_widths(name, bits, desc_act):
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('desc_act', [False, True])
 def test_a_stored_zero_of_15_is_0(name, desc_act):
-    """What AutoGPTQ packs for a zero point of 0. Its own two QuantLinears disagree, so its kernel refuses the wrong one."""
+    """What AutoGPTQ packs for a zero point of 0; its own two QuantLinears disagree about it."""
     spec = LinearSpec(128, 32, 4, 32, desc_act)
     packed = random_packed(spec)
     packed.qzeros.fill_(-1)
-    if name == 'auto-gptq' and desc_act:
-        with pytest.raises(GPTQError, match='zero points of 0 wrongly in an act-order file; choose auto'):
-            GPTQLinear(packed, spec, kernel=name)
-        return
     x = rows(spec, 2)
     q = unpack(packed.qweight, 4).double()
     right = x.double() @ (packed.scales.double()[packed.g_idx.long()] * q)
@@ -93,7 +83,7 @@ def test_a_stored_zero_of_15_is_0(name, desc_act):
 @pytest.mark.parametrize('desc_act', [False, True])
 def test_a_short_last_group_falls_to_the_reference(no_native, desc_act):
     spec = LinearSpec(160, 64, 4, 128, desc_act)
-    assert choose_kernel('auto', spec, CPU).name == 'reference'
+    assert select_kernel('auto', spec, CPU).name == 'reference'
     assert deviation('auto', spec, random_packed(spec), rows(spec, 3)) < TOLERANCE['reference']
 
 
@@ -130,7 +120,7 @@ def test_groups_of_unequal_size_are_not_taken_for_equal_ones():
     ],
 )
 def test_what_auto_takes_on_a_cpu_without_a_compiler(no_native, spec, name):
-    assert choose_kernel('auto', spec, CPU).name == name
+    assert select_kernel('auto', spec, CPU).name == name
 
 
 @needs_native
@@ -150,7 +140,7 @@ def test_what_auto_takes_on_a_cpu_without_a_compiler(no_native, spec, name):
     ],
 )
 def test_what_auto_takes_on_a_cpu(spec, name):
-    assert choose_kernel('auto', spec, CPU).name == name
+    assert select_kernel('auto', spec, CPU).name == name
 
 
 @pytest.mark.parametrize(
@@ -159,47 +149,43 @@ def test_what_auto_takes_on_a_cpu(spec, name):
         ('torch-int4', LinearSpec(128, 128, 5, 128, False), 'it is for 2, 3, 4 and 8 bits, the file has 5'),
         ('torch-int4', LinearSpec(160, 128, 4, 128, False), 'groups of one size, and the file has a shorter one'),
         ('torch-int4', LinearSpec(256, 128, 4, 128, True, irregular_groups=True), 'groups of one size'),
-        ('auto-gptq', LinearSpec(160, 128, 4, 128, False), 'groups of one size'),
         ('torch-int4', LinearSpec(128, 128, 4, 16, False), 'groups of 32, 64, 128 or 256, the file has 16'),
         ('torch-int4', LinearSpec(128, 120, 4, 32, False), 'out_features is not a multiple of 16'),
-        ('auto-gptq', LinearSpec(128, 128, 4, 128, False, 'gptq_v2'), 'the format gptq, the file is gptq_v2'),
-        ('auto-gptq', LinearSpec(128, 40, 4, 32, False), 'multiples of 32'),
     ],
 )
 def test_a_kernel_that_cannot_run_says_why(name, spec, words):
     with pytest.raises(GPTQError, match=words) as e:
-        choose_kernel(name, spec, CPU)
+        select_kernel(name, spec, CPU)
     assert f'The kernel {name} cannot run' in str(e.value) and 'choose auto' in str(e.value)
 
 
 def test_an_unknown_kernel_lists_those_there_are():
     with pytest.raises(
-        GPTQError, match='no kernel exllama; choose one of auto, native-cpu, triton, torch-int4, auto-gptq, reference'
+        GPTQError, match='no kernel exllama; choose one of auto, native-cpu, triton, torch-int4, reference'
     ):
-        choose_kernel('exllama', LinearSpec(128, 128, 4, 128, False), CPU)
+        select_kernel('exllama', LinearSpec(128, 128, 4, 128, False), CPU)
 
 
-@pytest.mark.skipif(AUTO_GPTQ, reason='auto-gptq is installed')
-def test_auto_gptq_that_is_not_installed_says_so():
-    with pytest.raises(GPTQError, match='the package auto-gptq is not installed'):
-        choose_kernel('auto-gptq', LinearSpec(128, 128, 4, 128, False), CPU)
+def test_a_kernel_of_an_earlier_version_means_auto(caplog):
+    """Saved settings may name it."""
+    spec = LinearSpec(128, 128, 4, 128, False)
+    assert select_kernel('auto-gptq', spec, CPU) is select_kernel('auto', spec, CPU)
+    assert caplog.messages == ['The kernel auto-gptq was removed; auto is used instead.']
 
 
 @pytest.mark.parametrize('device', ['meta', 'xpu', 'mps'])
 def test_other_devices_have_the_reference(device):
     """`auto` never comes up empty, and the kernels for CPU and CUDA do not try."""
     spec = LinearSpec(128, 128, 4, 128, False)
-    assert choose_kernel('auto', spec, torch.device(device)).name == 'reference'
+    assert select_kernel('auto', spec, torch.device(device)).name == 'reference'
     for kernel in KERNELS[:3]:
-        assert device in kernel.why_not(spec, torch.device(device))
+        assert device in kernel.unsupported_reason(spec, torch.device(device))
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_state_dict_holds_no_kernel_layout(name):
     """What a kernel keeps is its own business: a saved model must not carry tensors that nobody can read back."""
     spec = LinearSpec(128, 64, 4, 32, False)
-    if name == 'auto-gptq':
-        pytest.skip("AutoGPTQ's QuantLinear keeps the file's own tensors")
     assert GPTQLinear(random_packed(spec), spec, kernel=name).state_dict() == {}
 
 

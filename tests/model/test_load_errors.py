@@ -8,7 +8,7 @@ import struct
 import pytest
 import torch
 from airoboros_gptq import GPTQError, load
-from support import PLAIN, edit_json, edit_tensors, run_cli
+from support import PLAIN, cpu_kernel, edit_json, edit_tensors, run_cli
 
 Q = 'model.layers.1.mlp.up_proj'
 OTHER = 'model.layers.2.mlp.up_proj.g_idx'
@@ -250,8 +250,16 @@ def test_a_repository_that_is_not_to_be_had(monkeypatch):
 
 
 def test_a_kernel_that_cannot_run_it(tiny_copy):
-    with pytest.raises(GPTQError, match=r'The kernel auto-gptq cannot run this model here: .*; choose auto'):
-        load(tiny_copy, kernel='auto-gptq', checkpoint_format='gptq_v2', device='cpu')
+    with pytest.raises(GPTQError, match=r'The kernel triton cannot run this model here: .*; choose auto'):
+        load(tiny_copy, kernel='triton', device='cpu')
+
+
+def test_a_kernel_of_an_earlier_version_means_auto(tiny_copy, caplog):
+    model, _ = load(tiny_copy, kernel='auto-gptq', device='cpu')
+    assert {m.kernel.name for m in model.modules() if hasattr(m, 'kernel')} == {cpu_kernel()}
+    assert [line for line in caplog.messages if 'auto-gptq' in line] == [
+        'The kernel auto-gptq was removed; auto is used instead.'
+    ]
 
 
 def test_a_checkpoint_format_that_there_is_not(tiny_copy):

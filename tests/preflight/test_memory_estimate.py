@@ -1,18 +1,12 @@
 """What loading is said to need, against what it then takes."""
 
-import itertools
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
-from airoboros_gptq import load
+from airoboros_gptq import GPTQError, load
 from airoboros_gptq.checkpoint.hf_config import read_json
-from airoboros_gptq.checkpoint.linear_spec import LinearSpec
-from airoboros_gptq.kernels import torch_int4
-from airoboros_gptq.kernels.registry import KERNELS, choose_kernel
-from airoboros_gptq.kernels.rules import compute_dtype, likely_kernel
-from airoboros_gptq.kernels.triton.kernel import TritonKernel
 from airoboros_gptq.preflight import memory_estimate as memory
 from airoboros_gptq.preflight.folder_summary import read_summary
 from airoboros_gptq.preflight.memory_estimate import kv_elements_per_token
@@ -48,6 +42,15 @@ def compare(folder, name, kernel, context):
     assert need.dtype == str(model.dtype).removeprefix('torch.')
 
 
+def test_a_kernel_that_there_is_not():
+    with pytest.raises(GPTQError, match='no kernel exllama; choose one of auto, native-cpu'):
+        read_summary(TINY, PLAIN, device='cpu', kernel='exllama')
+
+
+def test_a_kernel_of_an_earlier_version_is_estimated_as_auto():
+    assert read_summary(TINY, PLAIN, device='cpu', kernel='auto-gptq').memory.kernels == (cpu_kernel(),)
+
+
 @pytest.mark.parametrize('kernel', ['auto', 'torch-int4', 'reference'])
 @pytest.mark.parametrize('name', [PLAIN, ACT_ORDER])
 def test_the_tiny_model_takes_what_was_said(name, kernel):
@@ -77,44 +80,6 @@ def test_rotary_tables_and_masks_of_old_files_are_not_counted(tiny_copy):
     }
     edit_tensors(tiny_copy / PLAIN, lambda tensors: tensors.update(more))
     assert read_summary(tiny_copy, device='cpu').memory.weights == before
-
-
-SPECS = [
-    LinearSpec(k, n, bits, k if size == -1 else size, desc_act, irregular_groups=irregular_groups)
-    for k, n, bits, size, desc_act, irregular_groups in itertools.product(
-        (128, 160, 192, 256, 352, 4096, 11008),
-        (8, 16, 24, 40, 128, 4100, 11008),
-        (2, 3, 4, 5, 8),
-        (-1, 16, 32, 48, 64, 96, 128, 256, 1024),
-        (False, True),
-        (False, True),
-    )
-]
-
-
-def test_the_rules_say_what_the_kernels_say_without_a_compiler(no_native):
-    test_the_rules_say_what_the_kernels_say_on_a_cpu()
-
-
-def test_the_rules_say_what_the_kernels_say_on_a_cpu():
-    cpu = torch.device('cpu')
-    for spec in SPECS:
-        if spec.bits != 5:  # which no kernel takes
-            assert likely_kernel(spec, 'cpu') == choose_kernel('auto', spec, cpu).name, spec
-
-
-def test_the_rules_say_what_the_kernels_say_on_a_gpu_and_elsewhere(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (8, 0))
-    for device in map(torch.device, ('cuda', 'mps')):
-        for spec in SPECS:
-            fits = [k.name for k in (TritonKernel, torch_int4.TorchInt4Kernel) if k.why_not(spec, device) is None]
-            assert likely_kernel(spec, device.type) == [*fits, 'reference'][0], (device, spec)
-
-
-def test_sizes_and_dtypes_are_the_kernels():
-    for kernel, device in itertools.product(KERNELS, ('cpu', 'cuda', 'mps')):
-        dtype = kernel.compute_dtype(torch.device(device))
-        assert compute_dtype(kernel.name, device) == (str(dtype).removeprefix('torch.'), dtype.itemsize)
 
 
 SMALL = {'vocab_size': 64, 'hidden_size': 64, 'num_hidden_layers': 3, 'num_attention_heads': 4}

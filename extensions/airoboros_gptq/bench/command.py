@@ -8,8 +8,9 @@ import json
 import sys
 from pathlib import Path
 
+from ..checkpoint.linear_spec import BITS
 from ..errors import GPTQError
-from ..kernels.rules import KERNEL_NAMES
+from ..kernels.rules import KERNEL_NAMES, resolve_kernel_name
 from .clock import use_processor_time
 from .engines.process import ENGINES, OWN_KERNELS, require_packages
 from .synthetic import SHAPES, synthetic_folder
@@ -21,7 +22,7 @@ def add_parser(commands) -> None:
     bench.add_argument('model', nargs='?', metavar='MODEL', help='a GPTQ folder, or a Hugging Face repository')
     bench.add_argument('--synthetic', choices=SHAPES, help='random weights in real shapes, kept in the cache folder')
     bench.add_argument('--act-order', action='store_true', help='with --synthetic: act-order (desc_act)')
-    bench.add_argument('--bits', type=int, choices=(2, 3, 4, 8), default=4, help='with --synthetic (default: 4)')
+    bench.add_argument('--bits', type=int, choices=BITS, default=4, help='with --synthetic (default: 4)')
     bench.add_argument('--group-size', type=int, default=128, help='with --synthetic (default: 128)')
     bench.add_argument('--checkpoint', help='which file, where the folder holds several')
     bench.add_argument(
@@ -34,7 +35,7 @@ def add_parser(commands) -> None:
     bench.add_argument(
         '--against-python', default=sys.executable, metavar='PATH', help='the Python of an environment with that engine'
     )
-    bench.add_argument('--kernel', choices=KERNEL_NAMES, default='auto', help='default: auto')
+    bench.add_argument('--kernel', type=resolve_kernel_name, choices=KERNEL_NAMES, default='auto', help='default: auto')
     bench.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
     bench.add_argument('--threads', type=int, help='CPU threads (default: as PyTorch chooses)')
     bench.add_argument('--processor-time', action='store_true', help='one thread, by CPU time: for a shared machine')

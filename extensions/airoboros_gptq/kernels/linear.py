@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .packing import LinearSpec, PackedLinear
-from .registry import choose_kernel
+from ..checkpoint.linear_spec import LinearSpec
+from .packing import PackedLinear
+from .registry import select_kernel
 
 
 class GPTQLinear(nn.Linear):
@@ -31,7 +32,7 @@ class GPTQLinear(nn.Linear):
         self.in_features = spec.in_features
         self.out_features = spec.out_features
         self.spec = spec
-        self.kernel = choose_kernel(kernel, spec, packed.qweight.device)(packed, spec, dtype)
+        self.kernel = select_kernel(kernel, spec, packed.qweight.device)(packed, spec)
         self.register_buffer('bias', None if bias is None else bias.to(dtype), persistent=False)
 
     @property

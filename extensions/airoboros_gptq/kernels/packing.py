@@ -64,6 +64,23 @@ def group_index(spec: LinearSpec, g_idx: torch.Tensor | None, device) -> torch.T
     return g_idx.to(device=device, dtype=torch.int64)
 
 
+def row_order(packed: PackedLinear, spec: LinearSpec) -> torch.Tensor | None:
+    """int64 [K]: the input feature of each row, with the rows sorted by group; None without act-order.
+
+    Kernels read one group after the other, so they sort the rows of an act-order file once, at load.
+    """
+    if not spec.desc_act:
+        return None
+    return torch.argsort(group_index(spec, packed.g_idx, packed.qweight.device), stable=True)
+
+
+def narrow_scales(scales: torch.Tensor) -> torch.Tensor:
+    """In fp16 where that loses nothing, as in files that merely store them wider; else in fp32."""
+    halves = scales.half()
+    exact = scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales)
+    return halves if exact else scales.float()
+
+
 def dequantize(packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """The weight [K, N] in `dtype`, computed in fp32 from the formula in this module's docstring."""
     q = unpack(packed.qweight, spec.bits)

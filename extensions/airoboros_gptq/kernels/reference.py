@@ -1,33 +1,21 @@
-"""Dequantise, then matmul: slow, obviously right, any device, any bits."""
+"""Dequantise, then matmul: slow, exact, on any device, for any layout of groups."""
 
 from __future__ import annotations
 
 import torch
 
 from .base import Kernel
-from .packing import LinearSpec, PackedLinear, dequantize
+from .packing import PackedLinear, dequantize
+from .rules import REFERENCE
 
 
 class ReferenceKernel(Kernel):
     """Keeps the packed tensors and dequantises at every call, so it needs no more memory than the file."""
 
-    name = 'reference'
+    rule, name = REFERENCE, REFERENCE.name
 
-    @classmethod
-    def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        return None if spec.bits in (2, 3, 4, 8) else f'{spec.bits}-bit is not a GPTQ width'
-
-    @classmethod
-    def compute_dtype(cls, device: torch.device) -> torch.dtype:
-        return torch.float32 if device.type == 'cpu' else torch.float16
-
-    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
-        super().__init__(packed, spec, dtype)
-        self.spec = spec
-        self.register_buffer('qweight', packed.qweight, persistent=False)
-        self.register_buffer('qzeros', packed.qzeros, persistent=False)
-        self.register_buffer('scales', packed.scales, persistent=False)
-        self.register_buffer('g_idx', packed.g_idx, persistent=False)
+    def repack(self, packed: PackedLinear) -> dict[str, torch.Tensor | None]:
+        return {name: getattr(packed, name) for name in ('qweight', 'qzeros', 'scales', 'g_idx')}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         packed = PackedLinear(self.qweight, self.qzeros, self.scales, self.g_idx)

@@ -1,74 +1,253 @@
-"""Which kernel `auto` would take, without importing torch. A test holds it to what the kernels themselves say.
+"""What each kernel can run, what its weights take in memory and which kernel `auto` takes: one rule for each kernel.
 
-AutoGPTQ's kernels are left out: `auto` takes them only where their CUDA extension was compiled, and they keep the file's
-tensors as the reference does.
+Standard library only: the menus and the memory estimate, which must not wait for torch, ask the same rules as the kernels.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import logging
+import os
+import sys
+from dataclasses import dataclass
 
-from ..checkpoint.linear_spec import LinearSpec
-from .cpu import compile as build
+from ..checkpoint.linear_spec import BITS, LinearSpec
+from ..errors import GPTQError
+from .cpu import compile as cpu_compile
 
-# What a user can ask for.
-KERNEL_NAMES = ('auto', 'native-cpu', 'triton', 'torch-int4', 'auto-gptq', 'reference')
+log = logging.getLogger('airoboros_gptq')
+
+REMOVED_KERNELS = ('auto-gptq',)  # of earlier versions; saved settings and API clients may still name them
+DTYPE_BYTES = {'float32': 4, 'float16': 2, 'bfloat16': 2}
 INT4_GROUP_SIZES = (32, 64, 128, 256)
-_NATIVE_BLOCKS = (128, 64, 32, 16, 8)
-# In and out features must be multiples of these.
-_INT4_MULTIPLES = {'cpu': (1, 16), 'cuda': (128, 8)}
+_ACTIVATION_BLOCKS = (128, 64, 32, 16, 8)
+_TILE_COLUMNS = 32  # native-cpu and triton pad out_features to a multiple of this
 
 
-def likely_kernel(spec: LinearSpec, device_type: str) -> str:
-    """The kernel's name; for CUDA, of a GPU from sm80."""
-    if device_type == 'cuda' and spec.bits in (2, 3, 4, 8) and triton_words(spec) and has_triton():
-        return 'triton'
-    if device_type == 'cpu' and spec.bits in (2, 3, 4, 8) and native_block(spec) and build.why_not() is None:
-        return 'native-cpu'
-    rows, columns = _INT4_MULTIPLES.get(device_type, (0, 0))
-    fits = (
-        rows
-        and spec.bits in (2, 3, 4, 8)
-        and not spec.irregular_groups
-        and spec.in_features % spec.group_size == 0
-        and int4_group_size(spec.group_size) is not None
-        and spec.in_features % rows == 0
-        and spec.out_features % columns == 0
-    )
-    return 'torch-int4' if fits else 'reference'
+@dataclass(frozen=True)
+class Target:
+    """Where a linear is to run. `device_type` is torch's, as 'cpu' or 'cuda'; `capability` is that of an NVIDIA GPU, None
+    where it is not known.
+    """
+
+    device_type: str
+    capability: tuple[int, int] | None = None
+    is_rocm: bool = False
 
 
-def has_triton() -> bool:
-    """Whether Triton is installed; it is not imported."""
-    return importlib.util.find_spec('triton') is not None
+def target_of(device: str) -> Target:
+    """The target of a torch device, as 'cpu' or 'cuda:0'. GPUs are looked at only where torch is imported already."""
+    device_type = device.partition(':')[0]
+    torch = sys.modules.get('torch')
+    if device_type == 'cuda' and torch is not None:
+        with contextlib.suppress(Exception):  # a driver that fails; load() reports it
+            if torch.version.hip:
+                return Target(device_type, is_rocm=True)
+            return Target(device_type, tuple(torch.cuda.get_device_capability(device)))
+    return Target(device_type)
 
 
-def stored_bits(bits: int) -> int:
-    """The bits that a code takes in the layout of Triton's kernels."""
-    return 4 if bits == 3 else bits
+class KernelRule:
+    """What is known of one kernel without importing it."""
 
+    name: str
+    min_capability = (0, 0)  # of NVIDIA GPUs
 
-def triton_words(spec: LinearSpec) -> int | None:
-    """How many words a column has there: a word's codes are all of one group. None where it cannot run."""
-    per_word = 32 // stored_bits(spec.bits)
-    fits = not (spec.irregular_groups or spec.group_size % per_word or spec.in_features % per_word)
-    return spec.in_features // per_word if fits else None
+    def unsupported_reason(self, spec: LinearSpec, target: Target) -> str | None:
+        """None where the kernel can run `spec` on `target`, else the reason why not, as half a sentence."""
+        raise NotImplementedError
 
-
-def int4_group_size(group_size: int) -> int | None:
-    """The size of the groups that torch-int4 makes of a file's; None where it can make none."""
-    return next((size for size in reversed(INT4_GROUP_SIZES) if group_size % size == 0), None)
-
-
-def native_block(spec: LinearSpec) -> int | None:
-    """The rows to which native-cpu gives one scale of the activations: all of one group. None where it cannot run."""
-    if spec.irregular_groups or spec.in_features * spec.bits % 32 or spec.out_features * spec.bits % 32:
+    def missing_requirement(self, target: Target) -> str | None:
+        """What this machine lacks for the kernel, as half a sentence; None where it has all that can be seen from here."""
         return None
-    return next((n for n in _NATIVE_BLOCKS if spec.group_size % n == 0 and spec.in_features % n == 0), None)
+
+    def preferred_by_auto(self, target: Target) -> bool:
+        """Whether `auto` takes the kernel where it can run."""
+        return True
+
+    def compute_dtype(self, device_type: str) -> str:
+        """The dtype of a model whose user names none: the one in which the kernel is fastest."""
+        return 'float32' if device_type == 'cpu' else 'float16'
+
+    def weight_bytes(self, spec: LinearSpec, packed_bytes: int) -> int:
+        """Bytes of one linear's weight as the kernel stores it; the file stores it in `packed_bytes`."""
+        raise NotImplementedError
+
+    def _gpu_too_old(self, target: Target) -> str | None:
+        if target.capability is not None and target.capability < self.min_capability:
+            return 'the GPU is older than sm{}{}'.format(*self.min_capability)
+        return None
 
 
-def compute_dtype(kernel: str, device_type: str) -> tuple[str, int]:
-    """The dtype in which a model runs with a kernel, where the user names none, and the bytes of one number."""
-    if kernel == 'torch-int4' or (kernel == 'native-cpu' and device_type == 'cpu'):
-        return 'bfloat16', 2
-    return ('float32', 4) if device_type == 'cpu' else ('float16', 2)
+class NativeCpuRule(KernelRule):
+    """C++ compiled on this machine (cpu/)."""
+
+    name = 'native-cpu'
+
+    def unsupported_reason(self, spec: LinearSpec, target: Target) -> str | None:
+        if target.device_type != 'cpu':
+            return f'it does not run on {target.device_type}'
+        if spec.bits not in BITS:
+            return _wrong_bits(spec)
+        if self.activation_block(spec) is None:
+            return 'it is for groups of one size, a multiple of 8, of which only the last may be shorter'
+        return None
+
+    def missing_requirement(self, target: Target) -> str | None:
+        return cpu_compile.why_not()
+
+    def compute_dtype(self, device_type: str) -> str:
+        return 'bfloat16' if device_type == 'cpu' else 'float16'
+
+    def weight_bytes(self, spec: LinearSpec, packed_bytes: int) -> int:
+        return _tiled_bytes(spec, self.stored_bits(spec.bits), 3)  # of a group: an fp16 scale and a uint8 zero
+
+    def stored_bits(self, bits: int) -> int:
+        """The bits that a code of `bits` bits takes in the kernel's layout."""
+        return 8 if bits == 8 else 4
+
+    def activation_block(self, spec: LinearSpec) -> int | None:
+        """Input features that share one scale of the quantised activations, all of one group; None where none fits."""
+        if spec.irregular_groups or spec.in_features * spec.bits % 32 or spec.out_features * spec.bits % 32:
+            return None
+        return next((n for n in _ACTIVATION_BLOCKS if spec.group_size % n == 0 and spec.in_features % n == 0), None)
+
+
+class TritonRule(KernelRule):
+    """Triton (triton/): on NVIDIA GPUs, and on the CPU under Triton's interpreter, which tests use."""
+
+    name = 'triton'
+    min_capability = (7, 0)
+
+    def unsupported_reason(self, spec: LinearSpec, target: Target) -> str | None:
+        if target.device_type != 'cuda' and not is_interpreted():
+            return f'it does not run on {target.device_type}'
+        if spec.bits not in BITS:
+            return _wrong_bits(spec)
+        per_word = 32 // self.stored_bits(spec.bits)  # the codes of one word are all of one group
+        if spec.irregular_groups or spec.group_size % per_word or spec.in_features % per_word:
+            return f'it is for groups of one size, a multiple of {per_word}, and the file has another'
+        return self._gpu_too_old(target)
+
+    def missing_requirement(self, target: Target) -> str | None:
+        if importlib.util.find_spec('triton') is not None:
+            return None
+        return 'Triton is not installed (pip install triton, or triton-windows on Windows)'
+
+    def preferred_by_auto(self, target: Target) -> bool:
+        return target.device_type == 'cuda'
+
+    def weight_bytes(self, spec: LinearSpec, packed_bytes: int) -> int:
+        return _tiled_bytes(spec, self.stored_bits(spec.bits), 2)  # an fp16 scale; zeros are rarely stored
+
+    def stored_bits(self, bits: int) -> int:
+        """The bits that a code of `bits` bits takes in the kernel's layouts."""
+        return 4 if bits == 3 else bits
+
+
+class TorchInt4Rule(KernelRule):
+    """PyTorch's int4 matmul (torch_int4.py)."""
+
+    name = 'torch-int4'
+    min_capability = (8, 0)
+
+    def unsupported_reason(self, spec: LinearSpec, target: Target) -> str | None:
+        if spec.bits not in BITS:
+            return _wrong_bits(spec)
+        if spec.irregular_groups or spec.in_features % spec.group_size:
+            return 'it is for groups of one size, and the file has a shorter one'
+        if self.group_size(spec) is None:
+            return f'it is for groups of 32, 64, 128 or 256, the file has {spec.group_size}'
+        if target.device_type == 'cpu':
+            return None if spec.out_features % 16 == 0 else 'out_features is not a multiple of 16'
+        if target.device_type != 'cuda' or target.is_rocm:
+            return f'it does not run on {"AMD GPUs" if target.is_rocm else target.device_type}'
+        if spec.in_features % 128 or spec.out_features % 8:
+            return 'the sizes are not multiples of 128 and 8'
+        return self._gpu_too_old(target)
+
+    def compute_dtype(self, device_type: str) -> str:
+        return 'bfloat16'
+
+    def weight_bytes(self, spec: LinearSpec, packed_bytes: int) -> int:
+        columns = spec.out_features * (2 if spec.bits == 8 else 1)  # an 8-bit code is two of 4 bits
+        groups = spec.in_features // (self.group_size(spec) or spec.group_size)
+        order = 8 * spec.in_features if spec.desc_act else 0
+        return spec.in_features * columns // 2 + groups * columns * 4 + order  # scale and zero, in bf16 each
+
+    def group_size(self, spec: LinearSpec) -> int | None:
+        """The largest group size of the op that divides the file's; None where there is none."""
+        return next((size for size in reversed(INT4_GROUP_SIZES) if spec.group_size % size == 0), None)
+
+
+class ReferenceRule(KernelRule):
+    """Dequantise, then matmul (reference.py)."""
+
+    name = 'reference'
+
+    def unsupported_reason(self, spec: LinearSpec, target: Target) -> str | None:
+        return None if spec.bits in BITS else f'{spec.bits}-bit is not a GPTQ width'
+
+    def weight_bytes(self, spec: LinearSpec, packed_bytes: int) -> int:
+        return packed_bytes
+
+
+NATIVE_CPU, TRITON, TORCH_INT4, REFERENCE = NativeCpuRule(), TritonRule(), TorchInt4Rule(), ReferenceRule()
+RULES: tuple[KernelRule, ...] = (NATIVE_CPU, TRITON, TORCH_INT4, REFERENCE)  # fastest first
+KERNEL_NAMES = ('auto', *(rule.name for rule in RULES))  # what a user can choose
+
+
+def rule_for(name: str, spec: LinearSpec, target: Target) -> KernelRule:
+    """The rule of the kernel called `name`; for 'auto', of the kernel that is expected to run `spec` on `target`: whether
+    the C++ compiles is known only once it has been tried. Raises GPTQError where there is no such kernel.
+    """
+    name = replace_removed(name)
+    if name != 'auto':
+        return rule_named(name)
+    fits = (
+        rule
+        for rule in RULES
+        if rule.preferred_by_auto(target)
+        and rule.unsupported_reason(spec, target) is None
+        and rule.missing_requirement(target) is None
+    )
+    return next(fits, REFERENCE)
+
+
+def rule_named(name: str) -> KernelRule:
+    """Raises GPTQError where there is no kernel of that name."""
+    for rule in RULES:
+        if rule.name == name:
+            return rule
+    raise GPTQError(f'There is no kernel {name}; choose one of {", ".join(KERNEL_NAMES)}.')
+
+
+def replace_removed(name: str) -> str:
+    """A kernel's name; 'auto' for a kernel of an earlier version."""
+    return 'auto' if name in REMOVED_KERNELS else name
+
+
+def resolve_kernel_name(name: str) -> str:
+    """replace_removed(), with a line in the log where it changes the name."""
+    resolved = replace_removed(name)
+    if resolved != name:
+        log.warning('The kernel %s was removed; auto is used instead.', name)
+    return resolved
+
+
+def is_interpreted() -> bool:
+    """Whether Triton runs kernels as Python, for tests."""
+    return os.environ.get('TRITON_INTERPRET') == '1'
+
+
+def _wrong_bits(spec: LinearSpec) -> str:
+    return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
+
+
+def _tiled_bytes(spec: LinearSpec, stored_bits: int, group_bytes: int) -> int:
+    """Codes and groups in whole tiles of columns, and with act-order the int32 order of the rows."""
+    columns = -(-spec.out_features // _TILE_COLUMNS) * _TILE_COLUMNS
+    groups = -(-spec.in_features // spec.group_size)
+    per_column = spec.in_features * stored_bits // 8 + group_bytes * groups
+    return columns * per_column + (4 * spec.in_features if spec.desc_act else 0)

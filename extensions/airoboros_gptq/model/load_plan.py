@@ -10,7 +10,8 @@ import torch
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
-from ..kernels.registry import choose_kernel
+from ..kernels.registry import select_kernel
+from ..kernels.rules import resolve_kernel_name
 from ..preflight.folder_summary import FolderSummary
 
 # accelerate's: {0: '10GiB', 'cpu': '20GiB'}, in bytes or as text.
@@ -55,12 +56,12 @@ def make_plan(
     `dtype` may be a name, as 'bfloat16'. Raises GPTQError for a device or dtype that there is not, or a kernel that
     cannot run this model.
     """
-    place = resolve_device(device)
+    place, kernel = resolve_device(device), resolve_kernel_name(kernel)
     if isinstance(dtype, str):
         dtype = _dtype_named(dtype)
     if dtype is None:
         first = next(iter(summary.quantization.specs.values()))
-        dtype = choose_kernel(kernel, first, place).compute_dtype(place)
+        dtype = select_kernel(kernel, first, place).compute_dtype(place)
     return LoadPlan(summary, place, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
 
 

@@ -27,14 +27,12 @@ from ..checkpoint.hf_config import (
 )
 from ..checkpoint.linear_spec import LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
-from ..kernels.rules import compute_dtype, int4_group_size, likely_kernel, stored_bits
+from ..kernels.rules import DTYPE_BYTES, KernelRule, rule_for, target_of
 from ..util.formatting import format_bytes
 from ..util.host import free_ram
 
 DEFAULT_CONTEXT = 2048
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
-# Compute capabilities from which kernels run.
-_OLDEST = {'triton': (7, 0), 'torch-int4': (8, 0)}
 _PARTS = ('qweight', 'qzeros', 'scales', 'g_idx')
 _HEADS = ('lm_head.weight', 'embed_out.weight')
 _EMBEDDINGS = ('embed_tokens.weight', 'wte.weight', 'word_embeddings.weight', 'embed_in.weight')
@@ -95,16 +93,24 @@ def estimate_memory(
     tokens, 2048 by default. `device` defaults to the one that load() takes.
     """
     device = device or default_device()
-    kind = device.partition(':')[0]
-    taken = {module: _kernel(kernel, spec, kind) for module, spec in specs.items()}
-    dtype, item = compute_dtype(next(iter(taken.values())), kind)  # as build_model decides: by the first linear
-    weights = sum(_linear_bytes(m, spec, taken[m], tensors, item) for m, spec in specs.items())
+    target = target_of(device)
+    rule_of = {spec: rule_for(kernel, spec, target) for spec in set(specs.values())}
+    rules = {module: rule_of[spec] for module, spec in specs.items()}
+    dtype = next(iter(rules.values())).compute_dtype(target.device_type)  # as build_model decides: by the first linear
+    item = DTYPE_BYTES[dtype]
+    weights = sum(_linear_bytes(m, spec, rules[m], tensors, item) for m, spec in specs.items())
     weights += _other_bytes(tensors, specs, hf_config, item)
     context = context or DEFAULT_CONTEXT
     per_token = kv_elements_per_token(hf_config)
     cache = None if per_token is None else per_token * context * item
     return MemoryEstimate(
-        weights, cache, context, device, tuple(sorted(set(taken.values()))), dtype, free_memory(device)
+        weights,
+        cache,
+        context,
+        device,
+        tuple(sorted({rule.name for rule in rules.values()})),
+        dtype,
+        free_memory(device),
     )
 
 
@@ -112,32 +118,10 @@ def _size(count: int | None) -> str:
     return 'unknown' if count is None else format_bytes(count)
 
 
-def _kernel(wanted: str, spec: LinearSpec, kind: str) -> str:
-    if wanted != 'auto':
-        return wanted
-    likely = likely_kernel(spec, kind)
-    return 'reference' if kind == 'cuda' and _gpu_is_too_old(likely) else likely
-
-
-def _linear_bytes(module: str, spec: LinearSpec, kernel: str, tensors: Mapping[str, TensorInfo], item: int) -> int:
+def _linear_bytes(module: str, spec: LinearSpec, rule: KernelRule, tensors: Mapping[str, TensorInfo], item: int) -> int:
+    packed_bytes = sum(tensor_bytes(tensors[f'{module}.{p}']) for p in _PARTS if f'{module}.{p}' in tensors)
     bias = spec.out_features * item if f'{module}.bias' in tensors else 0
-    if kernel == 'native-cpu':
-        # Tiles of 32 columns; codes of 2 and 3 bits stand in 4; with each group an fp16 scale and a zero of a byte.
-        columns = -(-spec.out_features // 32) * 32
-        per_column = spec.in_features * (8 if spec.bits == 8 else 4) // 8 + 3 * -(-spec.in_features // spec.group_size)
-        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
-    if kernel == 'triton':
-        # Columns are filled up to 32; an fp16 scale with each group; zeros of a byte only where they are not all the same.
-        columns = -(-spec.out_features // 32) * 32
-        per_column = spec.in_features * stored_bits(spec.bits) // 8 + 2 * -(-spec.in_features // spec.group_size)
-        return bias + columns * per_column + (4 * spec.in_features if spec.desc_act else 0)
-    if kernel != 'torch-int4':
-        return bias + sum(tensor_bytes(tensors[f'{module}.{p}']) for p in _PARTS if f'{module}.{p}' in tensors)
-    # Codes of 2 and 3 bits stand in 4; one of 8 bits is two of 4 in columns of their own.
-    columns = spec.out_features * (2 if spec.bits == 8 else 1)
-    groups = spec.in_features // int4_group_size(spec.group_size)
-    order = 8 * spec.in_features if spec.desc_act else 0
-    return bias + spec.in_features * columns // 2 + groups * columns * 4 + order  # scale and zero, in bf16 each
+    return bias + rule.weight_bytes(spec, packed_bytes)
 
 
 def _other_bytes(
@@ -200,16 +184,6 @@ def _torch_is_for_cpus() -> bool:
         return version('torch').endswith('+cpu')
     except PackageNotFoundError:
         return False
-
-
-def _gpu_is_too_old(kernel: str) -> bool:
-    """Whether the GPU is known to be one on which a kernel does not run."""
-    torch: Any = sys.modules.get('torch')
-    with contextlib.suppress(Exception):
-        if torch.version.hip:
-            return kernel == 'torch-int4'
-        return tuple(torch.cuda.get_device_capability()) < _OLDEST.get(kernel, (0, 0))
-    return False
 
 
 def free_memory(device: str) -> int | None:

@@ -14,14 +14,12 @@ from ..airoboros.versions import Airoboros
 from ..checkpoint.quantize_config import is_gptq_folder
 from ..checkpoint.weight_files import list_checkpoints
 from ..errors import GPTQError, first_line
+from ..kernels.rules import REMOVED_KERNELS
 from ..names import CHECKPOINT, EXTENSION, FORMAT, KERNEL, LOADER
 from ..preflight.folder_summary import FolderSummary
 from ..session import ModelSession, detect_folder_version
 from . import token_stream, versions
 from .memory_limits import max_memory
-
-# Kernels of earlier versions of this extension, which saved settings and API clients may still name.
-_REMOVED_KERNELS = ('auto-gptq',)
 
 
 class GPTQLoader:
@@ -104,7 +102,7 @@ class GPTQLoader:
 
     def kernel_or_auto(self, kernel: str | None, model_name: str) -> str:
         """A kernel's name as it was saved, or as an API client gave it; 'auto' for none, and for one that was removed."""
-        if kernel not in _REMOVED_KERNELS:
+        if kernel not in REMOVED_KERNELS:
             return kernel or 'auto'
         if (model_name, kernel) not in self._warned:
             self._warned.add((model_name, kernel))

@@ -14,7 +14,7 @@ from airoboros_gptq.kernels.cpu import bindings as native
 from airoboros_gptq.kernels.cpu import compile as build
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import LinearSpec, dequantize
-from airoboros_gptq.kernels.registry import NativeCpuKernel, choose_kernel
+from airoboros_gptq.kernels.registry import NativeCpuKernel, select_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_linears import random_packed
@@ -203,7 +203,7 @@ def test_it_refuses_other_devices_instead_of_crashing():
     ],
 )
 def test_what_it_cannot_run(spec, words):
-    assert words in NativeCpuKernel.why_not(spec, CPU)
+    assert words in NativeCpuKernel.unsupported_reason(spec, CPU)
 
 
 SPEC = LinearSpec(256, 64, 4, 128, False)
@@ -212,7 +212,7 @@ SPEC = LinearSpec(256, 64, 4, 128, False)
 def fallback(caplog):
     """The kernel that auto takes now, and the lines that were logged of it."""
     caplog.set_level(logging.INFO, 'airoboros_gptq')
-    names = {choose_kernel('auto', SPEC, CPU).name for _ in range(3)}
+    names = {select_kernel('auto', SPEC, CPU).name for _ in range(3)}
     return names, [r.getMessage() for r in caplog.records]
 
 
@@ -325,13 +325,16 @@ def test_processes_that_compile_at_once(fresh):
 
 @needs_compiler
 def test_the_estimate_knows_what_failed(fresh, monkeypatch, tmp_path):
-    from airoboros_gptq.kernels.rules import likely_kernel
+    from airoboros_gptq.kernels.rules import rule_for, target_of
 
-    assert likely_kernel(SPEC, 'cpu') == 'native-cpu'
+    def expected():
+        return rule_for('auto', SPEC, target_of('cpu')).name
+
+    assert expected() == 'native-cpu'
     monkeypatch.setenv('CXX', script(tmp_path / 'broken', 'exit 1'))
     build.why_not.cache_clear()
-    assert likely_kernel(SPEC, 'cpu') == 'native-cpu'  # nobody has tried yet
-    assert choose_kernel('auto', SPEC, CPU).name == likely_kernel(SPEC, 'cpu') == 'torch-int4'
+    assert expected() == 'native-cpu'  # it has not been tried yet
+    assert select_kernel('auto', SPEC, CPU).name == expected() == 'torch-int4'
 
 
 def test_nothing_heavy_is_imported_to_estimate():

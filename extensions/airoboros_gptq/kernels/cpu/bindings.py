@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import torch
 
+from ...checkpoint.linear_spec import LinearSpec
 from ...errors import first_line
-from ..packing import LinearSpec, PackedLinear, dequantize, group_index
-from ..rules import native_block
+from ..packing import PackedLinear, dequantize, narrow_scales, row_order
+from ..rules import NATIVE_CPU
 from . import compile as build
 from .attention import attend, reference
 from .dtypes import TYPES
@@ -43,14 +44,13 @@ class Tiles(NamedTuple):
 
 def pack(library: ctypes.CDLL, packed: PackedLinear, spec: LinearSpec) -> Tiles:
     """The tensors of a file, on the CPU, as tiles; nothing is unpacked on the way."""
-    scales = _scales(packed.scales)
+    scales = narrow_scales(packed.scales).contiguous()
     qweight, qzeros = packed.qweight.contiguous(), packed.qzeros.contiguous()
-    order = None
-    if spec.desc_act:
-        order = torch.argsort(group_index(spec, packed.g_idx, 'cpu'), stable=True).int()
+    order = row_order(packed, spec)
+    order = None if order is None else order.int()
     groups, tile = scales.shape[0], library.gptq_tile()
     tiles = -(-spec.out_features // tile)
-    codes = torch.empty(tiles, spec.in_features * _stored_bits(spec) // 32, tile, dtype=torch.int32)
+    codes = torch.empty(tiles, spec.in_features * NATIVE_CPU.stored_bits(spec.bits) // 32, tile, dtype=torch.int32)
     library.gptq_want_large_pages(codes.data_ptr(), codes.nbytes)
     wide = scales.dtype == torch.float32
     made = Tiles(
@@ -93,8 +93,8 @@ def multiply(library: ctypes.CDLL, x: torch.Tensor, weight: Tiles, spec: LinearS
         spec.in_features,
         spec.out_features,
         spec.group_size,
-        native_block(spec),
-        _stored_bits(spec),
+        NATIVE_CPU.activation_block(spec),
+        NATIVE_CPU.stored_bits(spec.bits),
         weight.scales.dtype == torch.int32,
         torch.get_num_threads(),
     )
@@ -165,17 +165,6 @@ def check(library: ctypes.CDLL) -> None:
 
 def _pointer(tensor: torch.Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def _stored_bits(spec: LinearSpec) -> int:
-    return 8 if spec.bits == 8 else 4
-
-
-def _scales(scales: torch.Tensor) -> torch.Tensor:
-    """In fp16 where that loses nothing, as in files that merely store them wider; else in fp32."""
-    halves = scales.half()
-    same = scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales)
-    return (halves if same else scales.float()).contiguous()
 
 
 def _openmp_of_torch() -> list[str]:

@@ -1,6 +1,6 @@
-"""The kernel that is compiled on the user's machine: 2, 3, 4 and 8 bits, nearly any group size, act-order, on x86-64.
+"""The kernel that is compiled on this machine: 2, 3, 4 and 8 bits, nearly any group size, act-order, on x86-64.
 
-How it computes stands in `core/native/gptq_cpu.cpp`.
+csrc/gemm.cpp says how it computes.
 """
 
 from __future__ import annotations
@@ -8,35 +8,22 @@ from __future__ import annotations
 import torch
 
 from ..base import Kernel
-from ..packing import LinearSpec, PackedLinear
-from ..rules import native_block
+from ..packing import PackedLinear
+from ..rules import NATIVE_CPU
 from .bindings import TYPES, Tiles, find_library, multiply, pack
 
 
 class NativeCpuKernel(Kernel):
-    """Keeps the codes as the file packs them, in tiles of columns. Act-order costs one sort of the rows at load."""
+    """Keeps the codes packed, in tiles of columns. Act-order costs one sort of the rows at load."""
 
-    name = 'native-cpu'
+    rule, name = NATIVE_CPU, NATIVE_CPU.name
 
     @classmethod
-    def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        if device.type != 'cpu':
-            return f'it does not run on {device.type}'
-        if spec.bits not in (2, 3, 4, 8):
-            return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
-        if native_block(spec) is None:
-            return 'it is for groups of one size, a multiple of 8, of which only the last may be shorter'
+    def missing_requirement(cls, device: torch.device) -> str | None:
         return find_library()[1]
 
-    @classmethod
-    def compute_dtype(cls, device: torch.device) -> torch.dtype:
-        return torch.bfloat16 if device.type == 'cpu' else torch.float16
-
-    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype):
-        super().__init__(packed, spec, dtype)
-        self.spec = spec
-        for name, tensor in pack(find_library()[0], packed, spec)._asdict().items():
-            self.register_buffer(name, tensor, persistent=False)
+    def repack(self, packed: PackedLinear) -> dict[str, torch.Tensor | None]:
+        return pack(find_library()[0], packed, self.spec)._asdict()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.dtype not in TYPES:

@@ -6,14 +6,14 @@ How they compute stands in `core/gpu/blocks.py` and `core/gpu/matmul.py`.
 from __future__ import annotations
 
 import logging
-import os
 
 import torch
 
+from ...checkpoint.linear_spec import LinearSpec
 from ...errors import first_line
 from ..base import Kernel
-from ..packing import LinearSpec, PackedLinear
-from ..rules import has_triton, stored_bits, triton_words
+from ..packing import PackedLinear
+from ..rules import TRITON
 from . import weight_layout as layout
 from .device import on
 
@@ -30,42 +30,14 @@ _forms: dict[torch.device, int] = {}
 class TritonKernel(Kernel):
     """fp16 or bf16 outside, fp32 inside. Act-order costs one sort of the rows at load."""
 
-    name = 'triton'
+    rule, name = TRITON, TRITON.name
 
-    @classmethod
-    def why_not(cls, spec: LinearSpec, device: torch.device) -> str | None:
-        if device.type != 'cuda' and not _is_interpreted():
-            return f'it does not run on {device.type}'
-        if not has_triton():
-            return 'Triton is not installed (pip install triton, or triton-windows on Windows)'
-        if not _is_interpreted() and not torch.version.hip and torch.cuda.get_device_capability(device) < (7, 0):
-            return 'the GPU is older than sm70'
-        if spec.bits not in (2, 3, 4, 8):
-            return f'it is for 2, 3, 4 and 8 bits, the file has {spec.bits}'
-        if triton_words(spec) is None:
-            return (
-                f'it is for groups of one size, a multiple of {32 // stored_bits(spec.bits)}, and the file has another'
-            )
-        return None
-
-    @classmethod
-    def is_worthwhile(cls, spec: LinearSpec, device: torch.device) -> bool:
-        return device.type == 'cuda'
-
-    @classmethod
-    def compute_dtype(cls, device: torch.device) -> torch.dtype:
-        return torch.float32 if device.type == 'cpu' else torch.float16
-
-    def __init__(self, packed: PackedLinear, spec: LinearSpec, dtype: torch.dtype, form: int | None = None):
-        """`form` as layout.py has them; by itself it takes the fastest."""
-        super().__init__(packed, spec, dtype)
-        self.spec = spec
-        self.bits = stored_bits(spec.bits)
+    def repack(self, packed: PackedLinear, form: int | None = None) -> dict[str, torch.Tensor | None]:
+        """The tensors of weight_layout.Layout, in the layout `form`; the fastest that fits where it is None."""
         if form is None:
-            form = _form_of_blocks(packed.qweight.device) if layout.fits_blocks(spec) else layout.WORDS
-        self.form = form
-        for name, tensor in layout.make_layout(packed, spec, form)._asdict().items():
-            self.register_buffer(name, tensor, persistent=False)
+            form = _form_of_blocks(packed.qweight.device) if layout.fits_blocks(self.spec) else layout.WORDS
+        self.form, self.bits = form, TRITON.stored_bits(self.spec.bits)
+        return layout.make_layout(packed, self.spec, form)._asdict()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         from .gemv import input_kernel, rows_kernel
@@ -153,10 +125,6 @@ class TritonKernel(Kernel):
         }
 
 
-def _is_interpreted() -> bool:
-    return os.environ.get('TRITON_INTERPRET') == '1'  # Triton's way of running kernels as Python, for tests
-
-
 def _form_of_blocks(device: torch.device) -> int:
     """On a GPU, how blocks are best computed, looked up once: their code for tensor cores stands or falls with how Triton lays
     out its threads, so it is tried first.
@@ -188,7 +156,7 @@ def _deviation_on_tensor_cores(device: torch.device) -> float:
             torch.rand(2, 64, device=device).half(),
             None,
         )
-        kernel = TritonKernel(packed, spec, torch.float32, layout.TENSOR)
+        kernel = TritonKernel(packed, spec, form=layout.TENSOR)
         x = torch.randn(1, 256, device=device)
         right = torch.nn.functional.linear(x, kernel.dequantise(torch.float32))
         return float((kernel(x) - right).norm() / right.norm())

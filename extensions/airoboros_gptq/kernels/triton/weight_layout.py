@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 
 from ...checkpoint.linear_spec import LinearSpec
-from ..packing import PackedLinear, group_index, unpack, unpack_zeros
-from ..rules import stored_bits
+from ..packing import PackedLinear, narrow_scales, row_order, unpack, unpack_zeros
+from ..rules import TRITON
 
 # What kernels are told: words; blocks, code by code; blocks, on tensor cores.
 FORMS = (0, 1, 2)
@@ -40,16 +40,16 @@ class Layout(NamedTuple):
 
 def fits_blocks(spec: LinearSpec) -> bool:
     """Whether a linear can lie in blocks."""
-    return stored_bits(spec.bits) == 4 and spec.group_size % BLOCK_ROWS == 0 and spec.in_features % BLOCK_ROWS == 0
+    return (
+        TRITON.stored_bits(spec.bits) == 4 and spec.group_size % BLOCK_ROWS == 0 and spec.in_features % BLOCK_ROWS == 0
+    )
 
 
 def make_layout(packed: PackedLinear, spec: LinearSpec, form: int) -> Layout:
     """The linear of a file, on the device where `packed` lies. K is a multiple of P, and of BLOCK_ROWS for blocks."""
-    bits, device = stored_bits(spec.bits), packed.qweight.device
+    bits = TRITON.stored_bits(spec.bits)
     moved = 2 ** (bits - 1) - 2 ** (spec.bits - 1)
-    order = None
-    if spec.desc_act:
-        order = torch.argsort(group_index(spec, packed.g_idx, device), stable=True)
+    order = row_order(packed, spec)
     if form == WORDS and order is None and bits == spec.bits:
         codes = packed.qweight
     else:
@@ -57,16 +57,12 @@ def make_layout(packed: PackedLinear, spec: LinearSpec, form: int) -> Layout:
         codes = (codes if order is None else codes[order]) + moved
     zeros = unpack_zeros(packed.qzeros, spec.bits, spec.checkpoint_format) + moved
     middle = bool((zeros == 2 ** (bits - 1)).all())
-    scales = packed.scales
-    halves = scales.half()
-    if scales.dtype == torch.float16 or torch.equal(halves.to(scales.dtype), scales):
-        scales = halves
     by_group = _tiled if form == WORDS else _of_lanes
     if form == WORDS and codes is not packed.qweight:
         codes = _pack(codes, bits)
     return Layout(
         _tiled(codes) if form == WORDS else _blocked(codes),
-        by_group(scales if scales.dtype == torch.float16 else scales.float()),
+        by_group(narrow_scales(packed.scales)),
         None if middle else by_group(zeros.to(torch.uint8)),
         None if order is None else order.int(),
     )
