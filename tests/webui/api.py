@@ -26,10 +26,10 @@ class ApiServer(Server):
         self.headless = '--nowebui' in flags
         super().__init__(webui, '--api', '--api-port', str(self.api_port), *flags, python=python)
 
-    def wait(self) -> ApiServer:
+    def wait(self, starts: int = 1) -> ApiServer:
         """Waits until the API answers, and the page if there is one."""
         if not self.headless:
-            super().wait()
+            super().wait(starts)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Locator, expect
 
+from .server import STARTED
+
 SHOTS = Path(__file__).resolve().parents[2] / 'shots' / 'webui'
 KNOWN = (
     # The webui's head uses it before its script is loaded: gradio from PyPI loads a head's scripts late, the fork does not.
@@ -254,13 +256,12 @@ class Page:
 
     def restart(self, server) -> None:
         """Apply flags/extensions and restart, until the page can be used again."""
-        starts = server.log().count('Running on local URL')
+        starts = server.log().count(STARTED)
         self.tab('Session')
         self.press('Apply flags/extensions and restart')
         expect(self.page.get_by_text('Reloading...')).to_be_visible()
         # The page reloads itself after a second; on a busy machine that is too early, and it shows an error.
-        assert server.says('Running on local URL', times=starts + 1)
-        server.wait()
+        server.wait(starts + 1)
         try:
             self.open()
         except Error:  # the page was reloading itself, or from the stopped server; a user would open it again

@@ -16,6 +16,7 @@ TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 # Adds to gradio from PyPI what the webui expects of its own fork, where the fork is not installed.
 SHIM = ROOT.parent / 'shared' / 'webui' / 'shim'
 START_SECONDS = 300
+STARTED = 'Running on local URL'
 # gradio ends if its own request to the page takes longer than 3 s, as on a busy machine. So tests send none before this
 # line is in the log, or, where it is not logged, before this many seconds have passed.
 SETTLED = 'To create a public link'
@@ -99,21 +100,26 @@ class Server:
             time.sleep(0.2)
         return self.log().count(text) >= times
 
-    def wait(self) -> Server:
-        """Waits until its page answers. Raises AssertionError with the end of the log if the server ends before."""
+    def wait(self, starts: int = 1) -> Server:
+        """Waits until its page answers, after `starts` starts in the same process (the Session tab restarts it). Raises
+        AssertionError with the end of the log if the server ends before.
+        """
         deadline, up_at = time.monotonic() + START_SECONDS, None
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                if not self.log().rstrip().endswith('ReadTimeout: timed out'):
+                if starts > 1 or not self.log().rstrip().endswith('ReadTimeout: timed out'):
                     raise AssertionError(f'The webui ended while it started:\n{self.log()[-3000:]}')
                 self._start()
                 up_at = None
-            elif up_at is None and 'Running on local URL' in self.log():
-                up_at = time.monotonic()
-            elif up_at and (SETTLED in self.log() or time.monotonic() > up_at + GRADIO_SECONDS) and self.answers():
+            elif up_at is None:
+                up_at = time.monotonic() if self.log().count(STARTED) >= starts else None
+            elif self._is_settled(starts, up_at) and self.answers():
                 return self
             time.sleep(0.2)
         raise AssertionError(f'The webui did not answer in {START_SECONDS} s:\n{self.log()[-3000:]}')
+
+    def _is_settled(self, starts: int, up_at: float) -> bool:
+        return self.log().count(SETTLED) >= starts or time.monotonic() > up_at + GRADIO_SECONDS
 
     def wait_for_start_or_end(self) -> int | None:
         """Waits until its page answers (None) or it ends (its exit status)."""
