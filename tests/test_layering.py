@@ -189,8 +189,8 @@ def test_every_module_has_its_tests():
     for name, (_, path) in modules().items():
         named = TESTS / path.relative_to(PACKAGE).parent / f'test_{path.stem}.py'
         others = [TESTS / file for start, file in TESTED_IN.items() if within(name, [start])]
-        if path.stem.startswith('_') or room_of(name) in ('webui', 'script'):
-            continue  # webui/ is tested in the stand-in and in a real webui
+        if path.stem.startswith('_') or room_of(name) in ('webui', 'script') or name == 'util.types':
+            continue  # webui/ is tested in the stand-in and in a real webui; there is nothing to test of a type's name
         if not named.is_file() and not any(file.is_file() for file in others):
             without.append(name)
     assert not without

@@ -17,7 +17,7 @@ class GPTQLinear(nn.Linear):
     answers. There is no `weight` to look into or to merge into.
     """
 
-    weight = None
+    weight = None  # type: ignore[assignment]
 
     def __init__(
         self,

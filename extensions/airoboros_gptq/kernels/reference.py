@@ -13,6 +13,10 @@ class ReferenceKernel(Kernel):
     """Keeps the packed tensors and dequantises at every call, so it needs no more memory than the file."""
 
     rule, name = REFERENCE, REFERENCE.name
+    qweight: torch.Tensor
+    qzeros: torch.Tensor
+    scales: torch.Tensor
+    g_idx: torch.Tensor | None
 
     def repack(self, packed: PackedLinear) -> dict[str, torch.Tensor | None]:
         return {name: getattr(packed, name) for name in ('qweight', 'qzeros', 'scales', 'g_idx')}

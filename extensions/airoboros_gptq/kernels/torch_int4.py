@@ -24,6 +24,9 @@ class TorchInt4Kernel(Kernel):
     """bf16 inside. Act-order costs one permutation of the rows at load, and a gather of the input at each call."""
 
     rule, name = TORCH_INT4, TORCH_INT4.name
+    weight: torch.Tensor
+    scale_and_zero: torch.Tensor
+    order: torch.Tensor | None
 
     @classmethod
     def missing_requirement(cls, device: torch.device) -> str | None:
@@ -35,7 +38,7 @@ class TorchInt4Kernel(Kernel):
         """`weight` as the op packs it, `scale_and_zero` bf16 [G, N, 2], `order` int64 [K] or None; 2N columns for 8 bits."""
         spec = self.spec
         self.on_cpu = packed.qweight.device.type == 'cpu'
-        self.group_size = TORCH_INT4.group_size(spec)
+        self.group_size = TORCH_INT4.group_size(spec) or spec.group_size
         self.is_split = spec.bits == 8
         order = row_order(packed, spec)
         q = unpack(packed.qweight, spec.bits)

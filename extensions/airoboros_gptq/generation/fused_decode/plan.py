@@ -45,7 +45,7 @@ class FusedLinear:
     @property
     def order(self) -> torch.Tensor | None:
         """int32 [K]: the input feature that each row belongs to."""
-        return cast(torch.Tensor | None, self.kernel.order)
+        return self.kernel.order
 
     def forward_batch(self, x: torch.Tensor) -> torch.Tensor:
         """x [n, K], features in `order`, to [n, N of all], through a dequantised copy."""

@@ -127,14 +127,14 @@ def instructions() -> str | None:
 def open_library(path: Path) -> ctypes.CDLL:
     """A compiled kernel with its signatures, working on PyTorch's threads. Raises OSError where it cannot be loaded."""
     library = ctypes.CDLL(str(path))
-    for name, arguments in _SIGNATURES.items():
-        getattr(library, name).argtypes = arguments
+    for function, arguments in _SIGNATURES.items():
+        getattr(library, function).argtypes = arguments
     library.gptq_instructions.restype = ctypes.c_char_p
     names = ('GOMP_parallel', 'omp_get_thread_num', 'omp_get_num_threads')
-    for runtime in (None, *_openmp_of_torch()):
+    for path_or_none in (None, *_openmp_of_torch()):
         with contextlib.suppress(OSError, AttributeError):
-            runtime = ctypes.CDLL(runtime)
-            library.gptq_use_pool(*(ctypes.cast(getattr(runtime, name), _P) for name in names))
+            runtime = ctypes.CDLL(path_or_none)
+            library.gptq_use_pool(*(ctypes.cast(getattr(runtime, function), _P) for function in names))
             break
     return library
 

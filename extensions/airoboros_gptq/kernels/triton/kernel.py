@@ -31,6 +31,10 @@ class TritonKernel(Kernel):
     """fp16 or bf16 outside, fp32 inside. Act-order costs one sort of the rows at load."""
 
     rule, name = TRITON, TRITON.name
+    codes: torch.Tensor
+    scales: torch.Tensor
+    zeros: torch.Tensor | None
+    order: torch.Tensor | None
 
     def repack(self, packed: PackedLinear, form: int | None = None) -> dict[str, torch.Tensor | None]:
         """The tensors of weight_layout.Layout, in the layout `form`; the fastest that fits where it is None."""
