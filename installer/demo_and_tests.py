@@ -12,7 +12,7 @@ from .check_environment import find_python
 from .own_environment import make_environment
 from .webui_tree import Webui
 
-CHECKS = (['ruff', 'check'], ['ruff', 'format', '--check'])
+CHECKS = (['ruff', 'check'], ['ruff', 'format', '--check'], ['mypy'])
 
 
 def run_demo(args: argparse.Namespace, rest: list[str]) -> int:
@@ -24,7 +24,7 @@ def run_demo(args: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_tests(args: argparse.Namespace, rest: list[str]) -> int:
-    """Runs ruff and pytest, and stops at the first that fails; its exit code."""
+    """Runs ruff, mypy and pytest, and stops at the first that fails; its exit code."""
     if args.webui_ref:
         return _test_release(args, rest)
     webui_environ = {}
