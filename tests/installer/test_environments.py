@@ -110,7 +110,7 @@ def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
     assert calls.commands == [f'PYTHON -m {NAME} demo --model-dir {tmp_path / "mine"} --port 7 --share -x']
 
 
-@pytest.mark.parametrize(('fails', 'code', 'runs'), [(None, 0, 3), ('ruff format', 3, 2), ('pytest', 5, 3)])
+@pytest.mark.parametrize(('fails', 'code', 'runs'), [(None, 0, 4), ('ruff format', 3, 2), ('mypy', 1, 3), ('pytest', 5, 4)])
 def test_the_first_check_that_fails_is_the_exit_code(main, calls, monkeypatch, fails, code, runs):
     monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
     monkeypatch.setattr(demo_and_tests, '_get_chromium', lambda python: None)
@@ -118,7 +118,7 @@ def test_the_first_check_that_fails_is_the_exit_code(main, calls, monkeypatch, f
     assert main(['test', '--', '-k', 'x']) == code
     assert len(calls.commands) == runs
     assert 'ruff check' in calls.commands[0]
-    assert fails == 'ruff format' or calls.commands[-1].endswith('pytest -ra -k x')
+    assert fails in ('ruff format', 'mypy') or calls.commands[-1].endswith('pytest -ra -k x')
 
 
 def test_test_refuses_a_folder_that_is_no_webui(source, tmp_path):
