@@ -3,9 +3,7 @@ installer and of the webui run beside these, in environments of their own.
 """
 
 import os
-import subprocess
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 import support
@@ -28,40 +26,43 @@ def load_tiny():
 
 
 @pytest.fixture
-def no_native(monkeypatch):
+def no_native(monkeypatch, forget_library):
     """As on a machine without a compiler."""
-    from airoboros_gptq.kernels.cpu import bindings as library
-    from airoboros_gptq.kernels.cpu import compile as build
-
-    def forget():
-        build.why_not.cache_clear()
-        library.find_library.cache_clear()
-
     monkeypatch.setenv('AIROBOROS_GPTQ_NATIVE', '0')
-    forget()
+
+
+@pytest.fixture
+def forget_library():
+    """Lets a test look for the compiled library as a new process does, and the next test too."""
+    from airoboros_gptq.kernels.cpu import bindings
+
+    bindings._library_or_reason.cache_clear()
     yield
-    monkeypatch.undo()
-    forget()
+    bindings._library_or_reason.cache_clear()
+
+
+@pytest.fixture
+def empty_cache(monkeypatch, tmp_path, forget_library):
+    """A cache folder of the test's own, which does not exist yet."""
+    monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
 
 
 @pytest.fixture(scope='session', params=['native', 'AVX2'])
-def library(request, tmp_path_factory):
-    """The compiled kernel as it is for this processor, and as for one without AVX-512."""
-    from airoboros_gptq.kernels.cpu import bindings as native
-    from airoboros_gptq.kernels.cpu import compile as build
+def library(request):
+    """The compiled library as it is for this processor, and as for one without AVX-512."""
+    from airoboros_gptq.kernels.cpu import bindings
+    from airoboros_gptq.kernels.cpu.compile import compile_library
 
-    found, reason = native.find_library()
+    reason = bindings.unavailable_reason()
     if reason is not None:
         pytest.skip(f'no compiled kernel here: {reason}')
     if request.param == 'native':
-        return found
-    made = tmp_path_factory.mktemp('avx2') / 'kernel.so'
-    source = Path(build.__file__).with_name('csrc') / 'gemm.cpp'
-    subprocess.run(
-        [build.compiler(), *build.FLAGS, '-mno-avx512f', '-o', made, source], check=True, capture_output=True
-    )
-    library = native.open_library(made)
-    assert library.gptq_instructions() == b'AVX2'
+        return bindings.load_library()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('AIROBOROS_GPTQ_CXXFLAGS', '-mno-avx512f')
+        library = bindings.open_library(compile_library())
+    assert library.gptq_instruction_set() == b'AVX2'
     return library
 
 

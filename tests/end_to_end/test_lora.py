@@ -3,7 +3,7 @@
 import pytest
 import torch
 from airoboros_gptq import load
-from airoboros_gptq.kernels.cpu.bindings import find_library
+from airoboros_gptq.kernels.cpu.bindings import unavailable_reason
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import PackedLinear, dequantize
 from safetensors.torch import load_file
@@ -45,7 +45,7 @@ def dequantised(checkpoint):
 
 def skip_without(kernel):
     """native-cpu needs a compiler on this machine."""
-    if kernel == 'native-cpu' and (reason := find_library()[1]):
+    if kernel == 'native-cpu' and (reason := unavailable_reason()):
         pytest.skip(reason)
 
 

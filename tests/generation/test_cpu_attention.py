@@ -109,7 +109,7 @@ def test_none_without_the_compiled_kernel(tiny, monkeypatch):
     model, ids = tiny[0], torch.randint(3, 200, (1, 12))
     with torch.inference_mode():
         right = model(ids).logits
-        monkeypatch.setattr(cpu_attention, 'find_library', lambda: (None, 'it is gone'))
+        monkeypatch.setattr(cpu_attention, 'unavailable_reason', lambda: 'it is gone')
         assert torch.dist(model(ids).logits, right) < 1e-5 * right.norm()
     other, _ = load(TINY, checkpoint=PLAIN, device='cpu', kernel='reference')
     assert other.config._attn_implementation == 'sdpa'

@@ -25,9 +25,9 @@ NO_AUTO_GPTQ = 'the package auto-gptq is not installed (pip install --no-deps au
 
 def cpu_kernel():
     """The kernel that auto takes on this CPU for an ordinary file."""
-    from airoboros_gptq.kernels.cpu import compile as build
+    from airoboros_gptq.kernels.cpu.compile import unsupported_reason
 
-    return 'native-cpu' if build.why_not() is None else 'torch-int4'
+    return 'native-cpu' if unsupported_reason() is None else 'torch-int4'
 
 
 def copy_tiny(folder, *checkpoints):
@@ -141,6 +141,13 @@ def pack(values, bits):
         for w in range(words.shape[0]):
             words[w, c] = (number >> (32 * w)) & 0xFFFFFFFF
     return words.view(np.int32)
+
+
+def write_script(path, text):
+    """An executable shell script; its path as text."""
+    path.write_text(f'#!/bin/sh\n{text}\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 def run_cli(*arguments, stdin='', **environment):

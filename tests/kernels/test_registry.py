@@ -5,24 +5,22 @@ from dataclasses import replace
 import pytest
 import torch
 from airoboros_gptq.errors import GPTQError
-from airoboros_gptq.kernels.cpu.bindings import find_library
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import LinearSpec, unpack
 from airoboros_gptq.kernels.registry import KERNELS, select_kernel
+from compiled import needs_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_linears import deviation, random_packed, rows
 
 CPU = torch.device('cpu')
-NO_NATIVE = find_library()[1]
-needs_native = pytest.mark.skipif(NO_NATIVE is not None, reason=f'no compiled kernel here: {NO_NATIVE}')
 # Relative to the norm of the right answer; torch-int4 computes in bf16, of 8 bits, native-cpu with activations of 16.
 TOLERANCE = {'native-cpu': 1e-4, 'torch-int4': 1e-2, 'reference': 2e-6}
 DTYPE_TOLERANCE = {torch.float32: 0, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 NAMES = [
     'reference',
     'torch-int4',
-    pytest.param('native-cpu', marks=needs_native),
+    pytest.param('native-cpu', marks=needs_library),
 ]
 
 
@@ -123,7 +121,7 @@ def test_what_auto_takes_on_a_cpu_without_a_compiler(no_native, spec, name):
     assert select_kernel('auto', spec, CPU).name == name
 
 
-@needs_native
+@needs_library
 @pytest.mark.parametrize(
     ('spec', 'name'),
     [

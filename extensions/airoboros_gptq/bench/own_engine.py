@@ -10,7 +10,7 @@ import torch
 from ..generation.kv_cache import cache_name, crop_to, make_cache
 from ..generation.logits_to_keep import last_only
 from ..generation.weights_fingerprint import WeightsFingerprint
-from ..kernels.cpu.bindings import instructions
+from ..kernels.cpu.bindings import instruction_set
 from ..model.load import load
 from .clock import now
 from .machine import synchronize
@@ -31,7 +31,7 @@ class OwnEngine:
         synchronize(self.device)
         self.load_seconds = now() - start
         self.running = self.model.gptq.description
-        self.instructions = instructions() if 'native-cpu' in self.running else None
+        self.instructions = instruction_set() if 'native-cpu' in self.running else None
         self._last_only = last_only(type(self.model))
         self._caches: dict[int, object] = {}
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from ..kernels.cpu.attention import HEAD_MULTIPLE, LARGEST_HEAD, attend
-from ..kernels.cpu.bindings import find_library
-from ..kernels.cpu.dtypes import TYPES
+from ..kernels.cpu.attention import HEAD_DIM_MULTIPLE, MAX_HEAD_DIM, attend
+from ..kernels.cpu.bindings import load_library, unavailable_reason
+from ..kernels.cpu.dtypes import DTYPE_CODES
 from ..util.types import TransformersModel
 
 log = logging.getLogger('airoboros_gptq')
@@ -29,7 +29,7 @@ def use_cpu_attention(model: TransformersModel) -> None:
     So is any under a transformers whose attention functions or masks cannot be added to (before 4.54), and without the
     compiled kernel.
     """
-    if {p.device.type for p in model.parameters()} != {'cpu'} or not _can_be_set(model) or find_library()[0] is None:
+    if {p.device.type for p in model.parameters()} != {'cpu'} or not _can_be_set(model) or unavailable_reason():
         return
     try:
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as masks
@@ -62,9 +62,8 @@ def attention(
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls them: query [batch, H, n, D], key and value [batch, H / shared, K, D], to [batch, n, H, D]."""
-    library = find_library()[0]
     if (
-        library is None
+        unavailable_reason()
         or dropout
         or any(kwargs.get(n) is not None and kwargs[n] is not False for n in _CHANGE_THE_RESULT)
         or not _are_plain(query, key, value)
@@ -73,7 +72,7 @@ def attention(
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as functions
 
         return functions['sdpa'](module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-    return attend(library, query, key, value, query.shape[3] ** -0.5 if scaling is None else scaling), None
+    return attend(load_library(), query, key, value, query.shape[3] ** -0.5 if scaling is None else scaling), None
 
 
 def _are_plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
@@ -85,13 +84,13 @@ def _are_plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> b
     dim, keys = query.shape[3], key.shape[2]
     return (
         all(type(t) is torch.Tensor and t.device.type == 'cpu' and t.dtype == query.dtype for t in (query, key, value))
-        and query.dtype in TYPES
+        and query.dtype in DTYPE_CODES
         and key.shape == value.shape
         and len(query) == len(key) == 1
         and 0 < query.shape[2] <= keys
         and query.shape[1] % key.shape[1] == 0
-        and key.shape[3] == dim <= LARGEST_HEAD
-        and dim % HEAD_MULTIPLE == 0
+        and key.shape[3] == dim <= MAX_HEAD_DIM
+        and dim % HEAD_DIM_MULTIPLE == 0
     )
 
 

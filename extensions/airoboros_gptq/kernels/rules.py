@@ -95,7 +95,7 @@ class NativeCpuRule(KernelRule):
         return None
 
     def missing_requirement(self, target: Target) -> str | None:
-        return cpu_compile.why_not()
+        return cpu_compile.unsupported_reason()
 
     def compute_dtype(self, device_type: str) -> str:
         return 'bfloat16' if device_type == 'cpu' else 'float16'

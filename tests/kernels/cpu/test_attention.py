@@ -1,8 +1,8 @@
-"""The compiled attention: against the same spelled out in fp64."""
+"""The compiled attention against the formula in fp64."""
 
 import pytest
 import torch
-from airoboros_gptq.kernels.cpu import bindings as native
+from airoboros_gptq.kernels.cpu import bindings
 from airoboros_gptq.kernels.cpu.attention import attend, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +56,7 @@ def test_scores_of_any_size(library, rows, size):
 
 
 @pytest.mark.parametrize('rows', [1, 5, 40])
-def test_a_query_that_is_not_finite_spoils_its_row_alone(library, rows):
+def test_a_query_that_is_not_finite_spoils_its_row_only(library, rows):
     query, key, value = random_inputs(4, 2, rows, 700, 64)
     right = attend(library, query, key, value, 0.1)
     query[0, 1, rows // 2, 3] = torch.nan
@@ -92,6 +92,6 @@ def test_layouts_with_gaps_within_a_head(library):
 
 
 def test_attention_that_is_computed_wrongly_is_not_used(library, monkeypatch):
-    monkeypatch.setattr(native, 'attend', lambda *args: attend(*args) * 1.01)
+    monkeypatch.setattr(bindings, 'attend', lambda *args: attend(*args) * 1.01)
     with pytest.raises(RuntimeError, match='computes the attention of 1 rows wrongly'):
-        native.check(library)
+        bindings.check_library(library)

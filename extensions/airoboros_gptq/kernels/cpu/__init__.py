@@ -1,1 +1,1 @@
-"""The part that is compiled on the user's machine, where it has a compiler."""
+"""The kernel and the attention in C++, compiled on the user's machine where it has a compiler."""

@@ -1,8 +1,8 @@
-"""Compiles the CPU kernel with the user's own compiler, once, and keeps it in a cache folder. Standard library alone.
+"""Compiles the CPU kernel with the user's own compiler, once, and keeps it in the cache folder. Standard library only.
 
-There are no headers of Python or PyTorch in it, so that a bare compiler will do and seconds are enough. What is kept is
-named after all that it depends on: source, flags, processor. Its last bytes are a checksum of the rest, since what was
-cut short by a full disk must not be run.
+The source includes no headers of Python or PyTorch, so a bare compiler is enough and compiling takes seconds. The library's
+file name is a hash of all that it depends on: source, flags, compiler, processor. Its last bytes are a checksum of the rest:
+a file that a full disk cut short must not be loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 from ...util.cache_dir import cache_folder
@@ -26,110 +25,111 @@ from ...util.host import cpu_flags
 log = logging.getLogger('airoboros_gptq')
 
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-shared', '-fPIC')
-_CSRC = Path(__file__).parent / 'csrc'
-_SOURCE = 'gemm.cpp'
-_NEEDED = {'avx2', 'fma', 'f16c'}
-_CHECKSUM = 32  # bytes of a SHA-256
-_LONGEST = 300  # seconds; it takes four or five
+SOURCE = Path(__file__).parent / 'csrc' / 'library.cpp'  # it includes the headers beside it
+_REQUIRED_CPU_FLAGS = {'avx2', 'fma', 'f16c'}
+_CHECKSUM_BYTES = 32  # SHA-256
+_TIMEOUT_S = 300  # it takes four or five
+_NO_COMPILER = 'there is no C++ compiler (g++ or clang++)'
 
 
-class CannotBuild(Exception):
-    """Why there is no compiled kernel, as half a sentence."""
+class CompileError(Exception):
+    """Why there is no compiled library, as half a sentence."""
 
 
-@lru_cache
-def why_not() -> str | None:
-    """None where a compiled kernel can be expected, without compiling it; else the reason, as half a sentence."""
+def unsupported_reason() -> str | None:
+    """None where a compiled library can be expected, without compiling it; else the reason, as half a sentence."""
     if os.environ.get('AIROBOROS_GPTQ_NATIVE') == '0':
         return 'AIROBOROS_GPTQ_NATIVE=0 switches it off'
     if platform.system() != 'Linux' or platform.machine() not in ('x86_64', 'AMD64'):
         return 'it is for Linux on x86-64'
-    if not cpu_flags() >= _NEEDED:
+    if not cpu_flags() >= _REQUIRED_CPU_FLAGS:
         return 'the processor lacks AVX2'
-    kept = _kept()
-    if kept.is_file():
+    library = _library_path()
+    if library.is_file():
         return None
     with suppress(OSError):
-        return kept.with_suffix('.failed').read_text('utf-8')
-    return None if compiler() else 'there is no C++ compiler (g++ or clang++)'
+        return _failure_path(library).read_text('utf-8')
+    return None if compiler() else _NO_COMPILER
 
 
-def library() -> Path:
-    """The compiled kernel, compiled now if it was not before. Raises CannotBuild."""
-    kept = _kept()
-    failed = kept.with_suffix('.failed')
+def compile_library() -> Path:
+    """The compiled library, from the cache where it is intact. Raises CompileError."""
+    library = _library_path()
+    failure = _failure_path(library)
     with suppress(OSError):
-        failed.unlink()  # a compiler may have been mended since
-    why_not.cache_clear()
-    reason = why_not()
+        failure.unlink()  # a compiler may have been installed or repaired since
+    reason = unsupported_reason()
     if reason is not None:
-        raise CannotBuild(reason)
-    if is_whole(kept):
-        return kept
+        raise CompileError(reason)
+    if is_intact(library):
+        return library
     try:
-        return _build(kept)
-    except CannotBuild as e:
+        return _compile(library)
+    except CompileError as e:
         with suppress(OSError):
-            failed.write_text(str(e), 'utf-8')
-        why_not.cache_clear()
+            failure.write_text(str(e), 'utf-8')
         raise
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the file at `path` is one that was kept, from its first byte to its last."""
+def is_intact(library: Path) -> bool:
+    """Whether a file is a library that compile_library() kept, from its first byte to its last."""
     try:
-        content = path.read_bytes()
+        content = library.read_bytes()
     except OSError:
         return False
-    return hashlib.sha256(content[:-_CHECKSUM]).digest() == content[-_CHECKSUM:]
+    return hashlib.sha256(content[:-_CHECKSUM_BYTES]).digest() == content[-_CHECKSUM_BYTES:]
 
 
 def compiler() -> str | None:
-    """The C++ compiler: the one that $CXX names, else the first that there is."""
+    """The path of the C++ compiler: the one that $CXX names, else the first of g++, clang++ and c++ on the PATH."""
     named = os.environ.get('CXX')
     return shutil.which(named) if named else next(filter(None, map(shutil.which, ('g++', 'clang++', 'c++'))), None)
 
 
-def flags() -> tuple[str, ...]:
-    """What the compiler is given: FLAGS, then $AIROBOROS_GPTQ_CXXFLAGS, such as `-mno-avx512f` to measure AVX2 alone."""
+def compile_flags() -> tuple[str, ...]:
+    """FLAGS, then those of $AIROBOROS_GPTQ_CXXFLAGS, as `-mno-avx512f` to measure AVX2 alone."""
     return (*FLAGS, *shlex.split(os.environ.get('AIROBOROS_GPTQ_CXXFLAGS', '')))
 
 
-def _kept() -> Path:
-    parts = [' '.join(flags()), os.environ.get('CXX', ''), ' '.join(sorted(cpu_flags()))]
-    parts += [p.read_text('utf-8') for p in sorted(_CSRC.iterdir()) if p.suffix in ('.cpp', '.h')]
+def _library_path() -> Path:
+    parts = [' '.join(compile_flags()), os.environ.get('CXX', ''), ' '.join(sorted(cpu_flags()))]
+    parts += [p.read_text('utf-8') for p in sorted(SOURCE.parent.iterdir()) if p.suffix in ('.cpp', '.h')]
     return cache_folder() / f'gptq_cpu-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so'
 
 
-def _build(kept: Path) -> Path:
-    """Compiles to `kept`, in one step as others see it, or beside it where that cannot be written."""
-    by = compiler()
-    if by is None:
-        raise CannotBuild('there is no C++ compiler (g++ or clang++)')
+def _failure_path(library: Path) -> Path:
+    """Where the reason stands why compiling `library` failed, so that the memory estimate expects no compiled kernel."""
+    return library.with_suffix('.failed')
+
+
+def _compile(library: Path) -> Path:
+    """Compiles to `library`, which appears complete in one step; or, where the cache cannot be written, to a temporary file."""
+    cxx = compiler()
+    if cxx is None:
+        raise CompileError(_NO_COMPILER)
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(dir=kept.parent)
+        library.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=library.parent)
     except OSError:
         folder = tempfile.mkdtemp(prefix='airoboros_gptq-')
-        kept = Path(folder, kept.name)
+        library = Path(folder, library.name)
         log.info('%s cannot be written, so the CPU kernel is compiled at each start', cache_folder())
-    made = Path(folder, 'made.so')
+    output = Path(folder, 'new.so')
     started = time.perf_counter()
     try:
-        done = subprocess.run(
-            [by, *flags(), '-o', str(made), str(_CSRC / _SOURCE)], capture_output=True, text=True, timeout=_LONGEST
-        )
+        command = [cxx, *compile_flags(), '-o', str(output), str(SOURCE)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if 'error' in line] or done.stderr.splitlines() or ['']
-            raise CannotBuild(f'{by} could not compile it ({errors[0].strip()})')
-        content = made.read_bytes()
-        made.write_bytes(content + hashlib.sha256(content).digest())
-        os.replace(made, kept)
+            raise CompileError(f'{cxx} could not compile it ({errors[0].strip()})')
+        content = output.read_bytes()
+        output.write_bytes(content + hashlib.sha256(content).digest())
+        os.replace(output, library)
     except (OSError, subprocess.SubprocessError) as e:
-        raise CannotBuild(f'{by} could not compile it ({e})') from e
+        raise CompileError(f'{cxx} could not compile it ({e})') from e
     finally:
-        made.unlink(missing_ok=True)
-        if kept.parent != Path(folder):
+        output.unlink(missing_ok=True)
+        if library.parent != Path(folder):
             shutil.rmtree(folder, ignore_errors=True)
-    log.info('compiled the CPU kernel with %s in %.1f s: %s', by, time.perf_counter() - started, kept)
-    return kept
+    log.info('compiled the CPU kernel with %s in %.1f s: %s', cxx, time.perf_counter() - started, library)
+    return library

@@ -1,7 +1,7 @@
-"""The types of numbers that the compiled kernel computes with."""
+"""The dtypes of activations that the compiled kernel reads and writes."""
 
 from __future__ import annotations
 
 import torch
 
-TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+DTYPE_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # enum Dtype of csrc/dtypes.h
