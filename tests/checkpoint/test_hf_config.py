@@ -2,8 +2,16 @@
 
 import pytest
 from airoboros_gptq.checkpoint import hf_config
-from airoboros_gptq.checkpoint.hf_config import check_sizes, first_positive, read_hf_config, read_json, text_config
+from airoboros_gptq.checkpoint.hf_config import (
+    check_sizes,
+    first_positive,
+    kv_elements_per_token,
+    read_hf_config,
+    read_json,
+    text_config,
+)
 from airoboros_gptq.errors import GPTQError
+from support import cache_bytes
 
 
 def test_binary_and_deep_json_are_named(tmp_path):
@@ -50,3 +58,38 @@ def test_sizes_that_torch_cannot_take_are_refused(tmp_path, size):
     with pytest.raises(GPTQError, match=r'config\.json says vocab_size is .* where a whole number that fits'):
         check_sizes(tmp_path, {'vocab_size': size}, 9)
     check_sizes(tmp_path, {'vocab_size': None, 'sliding_window': -1}, 9)
+
+
+SMALL = {'vocab_size': 64, 'hidden_size': 64, 'num_hidden_layers': 3, 'num_attention_heads': 4}
+ROPED = SMALL | {'intermediate_size': 96, 'pad_token_id': 0, 'bos_token_id': 1, 'eos_token_id': 2}
+CONFIGS = {
+    'llama': ROPED,
+    'llama, grouped': ROPED | {'num_key_value_heads': 2},
+    'mistral': ROPED | {'num_key_value_heads': 2},
+    'qwen2': ROPED | {'num_key_value_heads': 2},
+    'qwen3': ROPED | {'num_key_value_heads': 2, 'head_dim': 32},
+    'gemma2': ROPED | {'num_key_value_heads': 2, 'head_dim': 8},
+    'phi3': ROPED | {'num_key_value_heads': 2},
+    'mixtral': ROPED | {'num_key_value_heads': 2, 'num_local_experts': 2},
+    'gpt_neox': SMALL | {'intermediate_size': 96},
+    'opt': SMALL | {'ffn_dim': 96, 'word_embed_proj_dim': 64},
+    'falcon': SMALL,
+    'falcon, 40B': SMALL | {'new_decoder_architecture': True, 'num_kv_heads': 2},
+    'falcon, old': SMALL | {'multi_query': False},
+    'gpt_bigcode': {'vocab_size': 64, 'n_embd': 64, 'n_layer': 3, 'n_head': 4},
+    'gpt2': {'vocab_size': 64, 'n_embd': 64, 'n_layer': 3, 'n_head': 4},
+}
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_cache_of_other_architectures(tmp_path, name):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name.split(',')[0], **CONFIGS[name])).eval()
+    model.config.save_pretrained(tmp_path)
+    assert kv_elements_per_token(read_json(tmp_path / 'config.json')) * 10 * 4 == cache_bytes(model.float(), 10)
+
+
+@pytest.mark.parametrize('config', [{}, {'num_hidden_layers': True, 'num_attention_heads': 0, 'hidden_size': 'x'}])
+def test_a_cache_that_the_config_does_not_tell(config):
+    assert kv_elements_per_token(config) is None

@@ -98,6 +98,16 @@ def greedy(model, tokenizer, prompt, **tokenizing):
     return tokenizer.decode(out[0, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
 
+def cache_bytes(model, tokens):
+    """The bytes of a cache that a forward pass of so many tokens leaves."""
+    import torch
+
+    with torch.inference_mode():
+        cache = model(torch.ones(1, tokens, dtype=torch.long), use_cache=True).past_key_values
+    layers = [(layer.keys, layer.values) for layer in cache.layers] if hasattr(cache, 'layers') else list(cache)
+    return sum(t.numel() * t.element_size() for pair in layers for t in pair[:2])
+
+
 def exactness(model, tokenizer, conversations, render, **tokenizing):
     """The share of conversations whose greedy answer is right to the letter."""
     right = [greedy(model, tokenizer, render(asked(turns)), **tokenizing) == turns[-1][1] for turns in conversations]

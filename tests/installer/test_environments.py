@@ -110,7 +110,9 @@ def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
     assert calls.commands == [f'PYTHON -m {NAME} demo --model-dir {tmp_path / "mine"} --port 7 --share -x']
 
 
-@pytest.mark.parametrize(('fails', 'code', 'runs'), [(None, 0, 4), ('ruff format', 3, 2), ('mypy', 1, 3), ('pytest', 5, 4)])
+@pytest.mark.parametrize(
+    ('fails', 'code', 'runs'), [(None, 0, 4), ('ruff format', 3, 2), ('mypy', 1, 3), ('pytest', 5, 4)]
+)
 def test_the_first_check_that_fails_is_the_exit_code(main, calls, monkeypatch, fails, code, runs):
     monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
     monkeypatch.setattr(demo_and_tests, '_get_chromium', lambda python: None)

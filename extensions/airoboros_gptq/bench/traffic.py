@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..checkpoint.hf_config import kv_elements_per_token
 from ..checkpoint.linear_spec import LinearSpec
-from ..preflight.memory_estimate import kv_elements_per_token
 
 _HALF = 2  # bytes of a scale, of an element of lm_head and of the cache
 

@@ -55,6 +55,32 @@ def first_positive(config: HFConfig, keys: tuple[str, ...]) -> int | None:
     return next((config[k] for k in keys if type(config.get(k)) is int and config[k] > 0), None)
 
 
+def kv_elements_per_token(config: HFConfig) -> int | None:
+    """Numbers that the KV cache holds for one token: keys and values of all layers; None where config.json does not say.
+
+    Sliding windows are not counted: where layers look back no further than a window, a long cache is smaller.
+    """
+    config = text_config(config)
+    layers, heads = first_positive(config, LAYERS_KEYS), first_positive(config, ATTENTION_HEADS_KEYS)
+    hidden, head_dim = first_positive(config, HIDDEN_SIZE_KEYS), first_positive(config, ('head_dim',))
+    if head_dim is None and hidden and heads:
+        head_dim = hidden // heads
+    if not (layers and heads and head_dim):
+        return None
+    return 2 * layers * _kv_heads(config, heads) * head_dim
+
+
+def _kv_heads(config: HFConfig, heads: int) -> int:
+    if config.get('new_decoder_architecture'):  # Falcon 40B shares heads, but caches them spread out
+        return heads
+    # One head for all: a flag of Falcon's and GPT-BigCode's, true where it is not written.
+    if config.get('multi_query', config.get('model_type') in ('falcon', 'gpt_bigcode')):
+        return 1
+    if config.get('model_type') == 'falcon':
+        return heads
+    return first_positive(config, KV_HEADS_KEYS) or heads
+
+
 def check_sizes(folder: Path, config: HFConfig, tensor_count: int) -> None:
     """Raises GPTQError where config.json has something else for a whole number, or more layers than the checkpoint has
     tensors: transformers would take it as it is and build for hours, in memory that no machine has.

@@ -31,10 +31,11 @@ def attach(model: TransformersModel) -> ModelRuntime:
     model does not refer to itself.
     """
     make_input_contiguous(model)
-    use_cpu_attention(model)
-    model.gptq = runtime = ModelRuntime(model)
     model_class: Any = type(model)
-    model.__class__ = _with_runtime(model_class)
+    with_runtime = _with_runtime(model_class)
+    model.gptq = runtime = ModelRuntime(model)
+    use_cpu_attention(model)  # asks the class as transformers has it what it allows
+    model.__class__ = with_runtime
     return runtime
 
 

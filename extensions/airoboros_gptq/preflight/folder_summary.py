@@ -18,7 +18,8 @@ from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
-from .memory_estimate import MemoryEstimate, estimate_memory, free_memory
+from .devices import free_memory
+from .memory_estimate import MemoryEstimate, estimate_memory
 
 
 @dataclass(frozen=True)
