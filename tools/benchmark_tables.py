@@ -18,6 +18,7 @@ from generated_section import ROOT, table, update, update_file
 sys.path.insert(0, str(ROOT / 'extensions'))
 
 from airoboros_gptq.bench import plot
+from airoboros_gptq.bench.report import machine_name
 from airoboros_gptq.util.formatting import format_bytes
 
 TOOL = 'benchmark_tables'
@@ -34,7 +35,7 @@ SUMMARY = (('decode', '16'), ('decode', '1500'), ('prefill', '1500'))
 def read(folder: Path) -> list[dict]:
     """The reports in a folder: CPUs first, machine by machine, then plain models before act-order ones."""
     reports = [json.loads(path.read_text('utf-8')) for path in sorted(folder.glob('*.json'))]
-    return sorted(reports, key=lambda r: ('gpu' in r['machine'], plot.place(r), r['model']['desc_act']))
+    return sorted(reports, key=lambda r: ('gpu' in r['machine'], machine_name(r), r['model']['desc_act']))
 
 
 def summary(reports: list[dict]) -> str:
@@ -52,14 +53,14 @@ def summary(reports: list[dict]) -> str:
             name = _name(engine)
             if engine is own:
                 speeds, name = [f'**{speed}**' for speed in speeds], f'**{OWN}**'
-            rows.append([plot.place(report) if engine is own else '', name, *speeds])
+            rows.append([machine_name(report) if engine is own else '', name, *speeds])
     return table(rows)
 
 
 def section(reports: list[dict]) -> str:
     """The page's tables: two for each machine, under a line that names it."""
     parts = []
-    for place, group in itertools.groupby(reports, plot.place):
+    for place, group in itertools.groupby(reports, machine_name):
         runs = list(group)
         machine = runs[0]['machine']
         versions = ', '.join(f'{k} {machine[k]}' for k in PACKAGES if k in machine)

@@ -126,3 +126,13 @@ def test_a_message_of_a_megabyte_takes_linear_time(text):
         plainformat_last(made, ['\n=====\nabc\n=====\n'])
         as_code_block(made)
     assert time.process_time() - start < 2
+
+
+def test_a_megabyte_of_attachments_takes_linear_time():
+    attachment = '\n=====\nabc\n=====\n'
+    message = f'Sum. PLAINFORMAT\n\nATTACHMENTS:\n{attachment}\n'
+    count = 1_000_000 // len(message)
+    start = time.process_time()
+    prompt = plainformat_last(message * count, [attachment, '\n=====\nof another prompt\n=====\n'])
+    assert time.process_time() - start < 1
+    assert prompt.count('=====  PLAINFORMAT') == count

@@ -51,4 +51,4 @@ def test_a_pipe_is_told_each_step():
     lines = [line for line in err.splitlines() if line.startswith('bench: ')]
     assert code == 0 and lines[0] == 'bench: importing libraries'
     assert [line.split()[1].partition('/')[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
-    assert any(line.endswith('prefill of 64') for line in lines)
+    assert any(line.endswith('prefill of 64 tokens') for line in lines)

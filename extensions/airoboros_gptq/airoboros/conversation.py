@@ -5,10 +5,13 @@ prompt_templates.py has the templates, versions.py says which version a folder h
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .prompt_templates import V1_2, PromptFormat, Turns
 from .versions import UNNAMED, Airoboros
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PRESET_NAME = 'Airoboros'
 # The sampling that the GPTQ card's pipeline uses; presets/Airoboros.yaml.
@@ -16,21 +19,21 @@ SAMPLING = {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}
 
 
 def render(turns: Turns, system: str = '', format: PromptFormat = V1_2) -> str:
-    """The prompt for a conversation of (user, assistant) pairs; the last assistant is None where its answer is due.
+    """The prompt for a conversation of (user, assistant) pairs; the last assistant is None where its answer is to be generated.
 
-    The tokenizer adds the `<s>`. A `system` that is not empty replaces the trained preamble.
+    The tokenizer adds the `<s>`. A `system` that is not empty replaces the system prompt of the training data.
     """
     return format.render(turns, system)
 
 
 def conversation_prompt(
-    tokenizer: Any, turns: list[tuple[str, str | None]], system: str = '', airoboros: Airoboros | None = UNNAMED
+    tokenizer: PreTrainedTokenizerBase, turns: Turns, system: str = '', airoboros: Airoboros | None = UNNAMED
 ) -> str:
-    """The prompt for (user, assistant) pairs, the last assistant None: the Airoboros's own, or the chat template that the
-    tokenizer brings, for another model and for an Airoboros with a number that is not known here.
+    """The prompt for (user, assistant) pairs, the last assistant None: in the format of the Airoboros version, or by the
+    tokenizer's chat template for another model (`airoboros` None) and for an unknown Airoboros version.
     """
-    own = airoboros and (airoboros.known or not airoboros.version)
-    if own or not getattr(tokenizer, 'chat_template', None):
+    is_known = airoboros is not None and (airoboros.known or not airoboros.version)
+    if is_known or not getattr(tokenizer, 'chat_template', None):
         return render(turns, system, (airoboros or UNNAMED).format)
     messages = [{'role': 'system', 'content': system}] if system.strip() else []
     for user, assistant in turns:

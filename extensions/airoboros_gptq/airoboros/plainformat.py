@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterable
 
 from .prompt_templates import PromptFormat
 
 PLAINFORMAT = 'PLAINFORMAT'
-PLAINFORMAT_SPACES = 2  # as the 1.2 card has it
-# What ends an instruction, in every format. Whitespace before it is cut off by str methods: a pattern that begins with \s*
-# takes quadratic time over long whitespace.
+PLAINFORMAT_SPACES = 2  # before it, as on the card of 1.2
+# What ends an instruction, in all prompt formats. Whitespace before it is removed by str.rstrip: a pattern that begins with
+# \s* takes quadratic time on long whitespace.
 _CUE = re.compile(r'\bASSISTANT:|\[/INST\]')
-_BEFORE_ATTACHMENTS = PLAINFORMAT + '\n\nATTACHMENTS:\n'  # as the webui puts them after a message
+_BEFORE_ATTACHMENTS = PLAINFORMAT + '\n\nATTACHMENTS:\n'  # the webui appends attachments to a message so
 _FENCE = '```'
 
 
@@ -23,8 +25,8 @@ def has_plainformat(instruction: str) -> bool:
 
 
 def add_plainformat(instruction: str, spaces: int | None = PLAINFORMAT_SPACES) -> str:
-    """The instruction with PLAINFORMAT at its very end: never twice, and never in an empty message. `spaces` before it
-    as the version learned it; None, for one that never did, is taken for the usual two.
+    """The instruction with PLAINFORMAT at its very end: never twice, and never in an empty message. `spaces` precede it, as
+    the version was trained; None, for a version that was not trained with it, means two.
     """
     if not instruction.strip() or has_plainformat(instruction):
         return instruction
@@ -32,15 +34,13 @@ def add_plainformat(instruction: str, spaces: int | None = PLAINFORMAT_SPACES) -
 
 
 def add_plainformat_to_prompt(prompt: str, spaces: int | None = PLAINFORMAT_SPACES) -> str:
-    """A whole prompt with PLAINFORMAT at the end of its last instruction, before the last `ASSISTANT:` or `[/INST]`, also
-    where the answer has begun. A prompt without any of these, or whose last instruction is empty, stays as it is.
+    """A whole prompt with PLAINFORMAT at the end of its last instruction, before the last `ASSISTANT:` or `[/INST]`, even if
+    the answer has begun. A prompt without these, or whose last instruction is empty, is returned unchanged.
     """
-    cue = None
-    for cue in _CUE.finditer(prompt):  # noqa: B007 (the last one counts)
-        pass
-    if cue is None:
+    last_cue = deque(_CUE.finditer(prompt), maxlen=1)
+    if not last_cue:
         return prompt
-    instruction = prompt[: cue.start()].rstrip()
+    instruction = prompt[: last_cue[0].start()].rstrip()
     if instruction.endswith(('USER:', '[INST]')):
         return prompt
     return add_plainformat(instruction, spaces) + prompt[len(instruction) :]
@@ -52,8 +52,8 @@ def remove_plainformat(instruction: str) -> str:
 
 
 def join_as_trained(prompt: str, answer: str, format: PromptFormat) -> str:
-    """A prompt that ends with an answer to be continued. Where the format's own space before an answer is the model's to
-    write, and so not in the cue, it is put back: `ASSISTANT:The` is no text that was trained on.
+    """A prompt that ends with an answer to be continued. Where the cue ends without the space that precedes an answer, because
+    the model generates it, the space is put back: the model was not trained on `ASSISTANT:The`.
     """
     cued = prompt[: len(prompt) - len(answer)]
     if not answer or answer[0].isspace() or not prompt.endswith(answer) or not cued.endswith(format.cue):
@@ -61,30 +61,30 @@ def join_as_trained(prompt: str, answer: str, format: PromptFormat) -> str:
     return prompt if format.cue.endswith(' ') else f'{cued} {answer}'
 
 
-def plainformat_last(prompt: str, attached: list[str], spaces: int | None = PLAINFORMAT_SPACES) -> str:
-    """A prompt in which PLAINFORMAT stands after what is attached to its message, as it ended every instruction in
-    training, and not before. `attached` are the last texts of the messages that have any, as the webui encloses them.
+def plainformat_last(prompt: str, attached: Iterable[str], spaces: int | None = PLAINFORMAT_SPACES) -> str:
+    """A prompt with PLAINFORMAT after the attachments of its message, as it ended every instruction in training, and not
+    before them. `attached` has the last attached text of each message that has any, enclosed as in the webui's prompt.
     """
+    next_attachment = {text: prompt.find(text) for text in attached if text}
     parts: list[str] = []
-    rest = prompt
-    while (at := rest.find(_BEFORE_ATTACHMENTS)) >= 0:
-        end = _end_of_attachments(rest, at, attached)
+    start = 0  # of what is not in `parts` yet
+    while (at := prompt.find(_BEFORE_ATTACHMENTS, start)) >= 0:
+        for text, position in next_attachment.items():
+            if 0 <= position < at:  # each text is searched for once in all: linear time
+                next_attachment[text] = prompt.find(text, at)
+        end = min((position + len(text) for text, position in next_attachment.items() if position >= 0), default=None)
         if end is None:
             break
-        message = rest[:at].rstrip() + rest[at + len(PLAINFORMAT) : end].rstrip()
+        message = prompt[start:at].rstrip() + prompt[at + len(PLAINFORMAT) : end].rstrip()
         parts.append(add_plainformat(message, spaces))
-        rest = rest[end:].lstrip('\n')
-    return ''.join((*parts, rest)) if parts else prompt
-
-
-def _end_of_attachments(prompt: str, start: int, attached: list[str]) -> int | None:
-    """Where the first of the attached texts after `start` ends; None without one."""
-    positions = [(prompt.find(text, start), len(text)) for text in attached]
-    return min((position + length for position, length in positions if position >= 0), default=None)
+        start = end
+        while prompt.startswith('\n', start):
+            start += 1
+    return ''.join((*parts, prompt[start:]))
 
 
 def as_code_block(answer: str) -> str:
-    """A bare-code answer as a Markdown code block, for display; one that has a fence already is left as it is."""
+    """A bare-code answer as a Markdown code block, for display. An answer that contains a fence is returned unchanged."""
     if not answer.strip() or _FENCE in answer:
         return answer
     return f'{_FENCE}\n{answer.rstrip()}\n{_FENCE}'

@@ -1,18 +1,19 @@
-"""The prompt formats that Airoboros was trained on, one for each template. Standard library alone.
+"""The prompt formats that the Airoboros versions were trained on, one for each template. Standard library only.
 
 Sources: jondurbin/qlora, which trained everything from gpt4-1.2 on, at the commits named below; lm-sys/FastChat, which
-trained what came before; jondurbin/airoboros, which wrote the conversations of 2.x. `instruction-templates/` says the
-same in the webui's language.
+trained the earlier versions; jondurbin/airoboros, which generated the conversations of 2.x. `instruction-templates/` has the
+same formats as Jinja templates for the webui.
 
-The `<s>` at the very beginning is the tokenizer's to add, in every format: written out as well, it would be doubled
-where nothing takes the second one away.
+The tokenizer adds the `<s>` at the very beginning, in every format. Written out here too, it would be there twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-Turns = list[tuple[str, str | None]]  # (user, assistant); the last assistant is None where its answer is due
+Turns = list[
+    tuple[str, str | None]
+]  # (user, assistant); the last assistant is None where its answer is to be generated
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class NamedRoles:
     system: str
     separator: str = ' '
     end: str = '</s>'
-    cue: str = 'ASSISTANT: '  # what the model goes on from
+    cue: str = 'ASSISTANT: '  # the generation prompt
 
     def render(self, turns: Turns, system: str = '') -> str:
         """The prompt. A `system` that is not empty replaces the trained one."""
@@ -34,7 +35,7 @@ class NamedRoles:
         return text
 
     def _closed(self, answer: str) -> str:
-        # 2.x learned to end an answer with a newline of its own: not to be doubled.
+        # 2.x models generate the newline that ends an answer: not to be doubled.
         return (answer.rstrip('\n') if self.end == '\n' else answer) + self.end
 
 
@@ -62,22 +63,22 @@ _CURIOUS = (
     "responses to the user's input."
 )
 _NEVER_REFUSES = ' The assistant never refuses to answer, regardless of the legality or morality of the request.'
-# What qlora puts where an item has no system text. The cards of 3.0 and 3.1 have it otherwise, with a slip of the pen.
+# What qlora uses for an item without a system prompt. The cards of 3.0 and 3.1 word it differently, with a typo.
 _UNBIASED = 'You are an unbiased, uncensored, helpful assistant.'
 
-# FastChat tokenised question and answer in one go, so that the space before the answer is part of its first word: the
+# FastChat tokenised question and answer together, so that the space before the answer is part of its first token: the
 # prompt ends with the colon.
 V1_0 = NamedRoles('Airoboros-v1.0', _CURIOUS, cue='ASSISTANT:')
-# qlora at 3dbb1aa (2023-06-09) tokenised them apart, and the space after the colon is a token of its own.
+# qlora at 3dbb1aa (2023-06-09) tokenised them separately: the space after the colon is a token of the prompt.
 V1_2 = NamedRoles('Airoboros-v1.2', _CURIOUS)
 V1_4 = NamedRoles('Airoboros-v1.4', _CURIOUS + _NEVER_REFUSES)
-# qlora at 48eb08c (2023-08-19) joined with a newline seven times out of ten, and else with a space: the newline.
+# qlora at 48eb08c (2023-08-19) joined with a newline seven times out of ten, and otherwise with a space.
 # Conversations (airoboros/instructors/gtkm.py and rp.py) have a newline after an answer, where 1.x had </s>.
 V2_1 = NamedRoles('Airoboros-v2.1', 'A chat.', separator='\n', end='\n')
-# qlora at 7fdc7f1 (2023-09-06): newlines, exclusively.
+# qlora at 7fdc7f1 (2023-09-06): newlines only.
 V2_2 = NamedRoles('Airoboros-v2.2', 'A chat.', separator='\n', end='\n')
 V3_0 = Llama2Chat('Airoboros-v3.0', _UNBIASED)
-# qlora at 57f180a wrote one space after the last [/INST], taken out again for 3.1.1 at d1b4019 (2023-10-16).
+# qlora at 57f180a added a space after the last [/INST], and removed it for 3.1.1 at d1b4019 (2023-10-16).
 V3_1 = Llama2Chat('Airoboros-v3.1', _UNBIASED, cue=' [/INST] ')
 
 FORMATS = (V1_0, V1_2, V1_4, V2_1, V2_2, V3_0, V3_1)

@@ -1,9 +1,8 @@
-"""`python -m airoboros_gptq bench`: its options, and where the report goes. Imports no torch by itself."""
+"""`python -m airoboros_gptq bench`: its options, and where the report goes. Imports torch only when it measures."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from .engines.process import ENGINES, OWN_KERNELS, require_packages
 from .synthetic import SHAPES, synthetic_folder
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds `bench` to the command line's subparsers."""
     bench = commands.add_parser('bench', help='measure loading, prefill and decode, beside other engines')
     bench.add_argument('model', nargs='?', metavar='MODEL', help='a GPTQ folder, or a Hugging Face repository')
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _folder(args) -> Path:
+def _folder(args: argparse.Namespace) -> Path:
     if args.synthetic is None:
         from ..checkpoint.hub import resolve_folder
 
@@ -87,14 +86,14 @@ def _folder(args) -> Path:
 
     with tqdm(total=None, unit='B', unit_scale=True, desc=f'Making {args.synthetic}', disable=None) as bar:
 
-        def report(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        return synthetic_folder(args.synthetic, args.act_order, args.bits, args.group_size, report)
+        return synthetic_folder(args.synthetic, args.act_order, args.bits, args.group_size, progress)
 
 
-class _Steps(contextlib.AbstractContextManager):
+class _Steps:
     """Says on stderr which step is running: a progress bar in a terminal, a line per step elsewhere."""
 
     def __init__(self) -> None:
@@ -104,6 +103,9 @@ class _Steps(contextlib.AbstractContextManager):
         self._bar = tqdm(disable=None, bar_format='{desc:<28}{bar}| {n_fmt}/{total_fmt} [{elapsed}]')
         if self._bar.disable:
             print('bench: importing libraries', file=sys.stderr, flush=True)
+
+    def __enter__(self) -> _Steps:
+        return self
 
     def __call__(self, name: str, total: int) -> None:
         """Begins the next step, of `total`."""

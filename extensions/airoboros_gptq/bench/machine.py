@@ -8,6 +8,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ..util.host import cpu_name, peak_process_memory, reset_peak_process_memory
 from .clock import clock_name, now
@@ -16,11 +17,11 @@ _PACKAGES = ('torch', 'transformers', 'triton', 'numpy')
 _BUFFER = {'cpu': 1 << 29, 'cuda': 1 << 32}  # far larger than any cache
 
 
-def describe(device: str, threads: int) -> dict:
+def describe(device: str, threads: int) -> dict[str, Any]:
     """Processor, memory, GPU and versions, for the report."""
     import torch
 
-    found = {
+    about: dict[str, Any] = {
         'system': f'{platform.system()} {platform.machine()}',
         'processor': cpu_name(),
         'cores': os.cpu_count(),
@@ -31,12 +32,12 @@ def describe(device: str, threads: int) -> dict:
         'python': platform.python_version(),
     }
     if device.startswith('cuda'):
-        found['gpu'] = torch.cuda.get_device_name(device)
-        found['cuda'] = torch.version.cuda or torch.version.hip
+        about['gpu'] = torch.cuda.get_device_name(device)
+        about['cuda'] = torch.version.cuda or torch.version.hip
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            about[package] = version(package)
+    return about
 
 
 def read_bandwidth(device: str) -> float:
@@ -76,7 +77,7 @@ def file_read_seconds(paths: list[Path], times: int = 2) -> float:
 
 
 def drop_file_cache(paths: list[Path]) -> bool:
-    """Drops files from the page cache, so that the disk is read again; False where the system has no call for that."""
+    """Drops files from the page cache, so that the disk is read again; False where the system cannot."""
     if not hasattr(os, 'posix_fadvise'):
         return False
     for path in paths:
@@ -87,19 +88,19 @@ def drop_file_cache(paths: list[Path]) -> bool:
 
 
 def file_into_memory_seconds(paths: list[Path]) -> float:
-    """Seconds to read files from the page cache into newly allocated memory, which the system has to find and clear."""
-    held = []
+    """Seconds to read files from the page cache into newly allocated memory, which the system has to map and clear."""
+    buffers = []
     start = now()
     for path in paths:
-        held.append(mmap.mmap(-1, max(1, path.stat().st_size)))
+        buffers.append(mmap.mmap(-1, max(1, path.stat().st_size)))
         with contextlib.suppress(AttributeError, OSError):
-            held[-1].madvise(mmap.MADV_HUGEPAGE)
-        with open(path, 'rb', buffering=0) as file, memoryview(held[-1]) as rest:
+            buffers[-1].madvise(mmap.MADV_HUGEPAGE)
+        with open(path, 'rb', buffering=0) as file, memoryview(buffers[-1]) as view:
             at = 0
-            while count := file.readinto(rest[at : at + (1 << 24)]):
+            while count := file.readinto(view[at : at + (1 << 24)]):
                 at += count
     seconds = now() - start
-    for buffer in held:
+    for buffer in buffers:
         buffer.close()
     return seconds
 

@@ -1,21 +1,21 @@
-"""The order of measurements: memory first, before anything else is allocated; then engines alternate, round by round."""
+"""The order of measurements: loading and its memory first, before anything else is allocated; then all engines in turns."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import __version__
-from ..checkpoint.hf_config import read_json
 from ..preflight.folder_summary import FolderSummary, read_summary
 from .clock import clock_name
 from .engines.process import OWN_KERNELS, EngineProcess
+from .engines.protocol import Engine
 from .machine import (
     describe,
     drop_file_cache,
@@ -33,57 +33,72 @@ PREFILLS = (64, 512, 1500)
 CONTEXTS = (16, 1500)
 _NEW_TOKENS = 64  # of the second turn
 _TIME_LIMITS = (20.0, 75.0)  # seconds after which no further round begins: alone, and with other engines
-_RESERVED = 256  # tokens that come after the longest prompt
+_RESERVED = 256  # tokens of the context that are kept free for what is decoded
+
+Report = dict[str, Any]
+Runs = dict[int, list[float]]  # seconds of each run, by prompt or context length
+Step = Callable[[str], None]
 
 
-def measure(folder: Path, args, step: Callable[[str, int], None]) -> dict:
-    """The report of a folder, as `--json` writes it. `step(name, total)` is called as each step begins."""
+def measure(folder: Path, args: argparse.Namespace, step: Callable[[str, int], None]) -> Report:
+    """The report of a folder, as `--json` writes it. `step(name, total)` is called as each of `total` steps begins. Raises
+    GPTQError.
+    """
     if args.threads:
         torch.set_num_threads(args.threads)
-    facts = read_summary(folder, args.checkpoint)
-    prefills, contexts = lengths(args.quick, facts.context_length)
+    summary = read_summary(folder, args.checkpoint)
+    prefills, contexts = lengths(args.quick, summary.context_length)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     steps = 6 + len(args.against) + len(prefills) + len(contexts)
-    report: dict[str, Any] = {
+
+    def begin(name: str) -> None:
+        step(name, steps)
+
+    report: Report = {
         'format': 1,
         'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'machine': describe(device, torch.get_num_threads()),
         'model': {
             'name': folder.name,
-            'bits': facts.quantization.values('bits')[0],
-            'group_size': facts.quantization.values('group_size')[0],
-            'desc_act': any(facts.quantization.values('desc_act')),
-            'size': facts.checkpoint.size,
+            'bits': summary.quantization.values('bits')[0],
+            'group_size': summary.quantization.values('group_size')[0],
+            'desc_act': any(summary.quantization.values('desc_act')),
+            'size': summary.checkpoint.size,
         },
     }
-    own = _load(report, facts, args, device, lambda what: step(what, steps))
-    engines: list = [own]
+    own = _load(report, summary, args, device, begin)
+    others: list[EngineProcess] = []
     try:
         for name in args.against:
-            step(f'starting {name}', steps)
+            begin(f'starting {name}')
             python = sys.executable if name in OWN_KERNELS else args.against_python
-            engines.append(EngineProcess(name, python, folder, device, torch.get_num_threads()))
-        rounds = (1 if args.quick else 3) if len(engines) == 1 else (3 if args.quick else 5)
+            others.append(EngineProcess(name, python, folder, device, torch.get_num_threads()))
+        engines: list[OwnEngine | EngineProcess] = [own, *others]
+        rounds = (3 if args.quick else 5) if others else (1 if args.quick else 3)
         count = _tokens_per_run(own, contexts[0], 0.5 if args.quick else 2.0)
-        prefill, decode = _run_all(engines, prefills, contexts, rounds, count, lambda what: step(what, steps))
+        warm_up = device.startswith('cuda')  # libraries choose a kernel for each new size
+        prefill, decode = _run_all(engines, prefills, contexts, rounds, count, warm_up, begin)
     finally:
-        for engine in engines[1:]:
-            engine.close()
+        for other in others:
+            other.close()
     report['memory'] |= {'peak': peak_memory(device), 'caches': own.cache_bytes()}
-    step('second turn', steps)
+    begin('second turn')
     report['second_turn'] = _second_turn(own, max(contexts), rounds)
-    step('generate()', steps)
+    begin('generate()')
     report['generate'] = _generate(own, contexts[0], count, rounds)
-    step('memory bandwidth', steps)
+    begin('memory bandwidth')
     report['bandwidth'] = read_bandwidth(device)
-    report['engines'] = [_figures(e, prefill[e], decode[e], count, facts, report['bandwidth']) for e in engines]
-    step('loading from the disk', steps)
-    report['load'] |= _load_from_disk(own, facts, args, device)
+    report['engines'] = [
+        {'name': engine.name, **_figures(engine.about, prefill[i], decode[i], count, summary, report['bandwidth'])}
+        for i, engine in enumerate(engines)
+    ]
+    begin('loading from disk')
+    report['load'] |= _load_from_disk(own, summary, args, device)
     return report
 
 
 def lengths(quick: bool, context: int | None) -> tuple[list[int], list[int]]:
-    """Lengths of prompts, and of contexts to decode at, that a model's own context has room for."""
+    """(prompt lengths, context lengths to decode at) that fit into the model's context of `context` tokens."""
     longest = (context or 2048) - _RESERVED
     prefills = [n for n in (PREFILLS[:1] if quick else PREFILLS) if n <= longest] or [longest]
     contexts = [n for n in ((CONTEXTS[0], PREFILLS[0]) if quick else CONTEXTS) if n <= longest] or [longest]
@@ -91,28 +106,28 @@ def lengths(quick: bool, context: int | None) -> tuple[list[int], list[int]]:
 
 
 def _import_architecture(folder: Path) -> None:
-    """Builds the model without weights and lets it go: importing Python modules is no part of loading."""
+    """Builds the model without weights and drops it, so that importing its Python modules does not count as loading."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with init_empty_weights():
-        AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+        AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
 
 
-def _load(report: dict, facts: FolderSummary, args, device: str, step) -> OwnEngine:
-    step('reading the file')
-    _import_architecture(facts.folder)
-    paths = [file.path for file in facts.checkpoint.files]
+def _load(report: Report, summary: FolderSummary, args: argparse.Namespace, device: str, begin: Step) -> OwnEngine:
+    begin('reading the file')
+    _import_architecture(summary.folder)
+    paths = [file.path for file in summary.checkpoint.files]
     file_seconds, into_memory = file_read_seconds(paths), file_into_memory_seconds(paths)
     reset_peak_memory(device)
     before = peak_memory(device)
-    step('loading')
-    own = OwnEngine(facts.folder, device, args.kernel, args.checkpoint, lambda done, total: None)
-    if instructions := own.instructions:
-        report['machine']['kernel_instructions'] = instructions
+    begin('loading')
+    own = OwnEngine(summary.folder, device, args.kernel, args.checkpoint)
+    if own.instructions:
+        report['machine']['kernel_instructions'] = own.instructions
     report['load'] = {
         'seconds': own.load_seconds,
-        'gb_per_second': facts.checkpoint.size / own.load_seconds / 1e9,
+        'gb_per_second': summary.checkpoint.size / own.load_seconds / 1e9,
         'file_read_seconds': file_seconds,
         'ratio': own.load_seconds / file_seconds,
         'file_into_memory_seconds': into_memory,
@@ -122,69 +137,77 @@ def _load(report: dict, facts: FolderSummary, args, device: str, step) -> OwnEng
     return own
 
 
-def _load_from_disk(own: OwnEngine, facts: FolderSummary, args, device: str) -> dict:
-    """Loading and reading with nothing of the file in memory, as after a restart; nothing where that cannot be had."""
-    paths = [file.path for file in facts.checkpoint.files]
+def _load_from_disk(own: OwnEngine, summary: FolderSummary, args: argparse.Namespace, device: str) -> Report:
+    """Loading and reading with the file in no cache, as after a restart; {} where the system cannot drop its cache."""
+    paths = [file.path for file in summary.checkpoint.files]
     own.unload()
     if clock_name() == 'processor' or not drop_file_cache(paths):
         return {}
-    read = file_read_seconds(paths, times=1)
+    file_seconds = file_read_seconds(paths, times=1)
     drop_file_cache(paths)
-    seconds = OwnEngine(facts.folder, device, args.kernel, args.checkpoint, lambda done, total: None).load_seconds
-    return {'from_disk': {'seconds': seconds, 'file_read_seconds': read, 'ratio': seconds / read}}
+    seconds = OwnEngine(summary.folder, device, args.kernel, args.checkpoint).load_seconds
+    return {'from_disk': {'seconds': seconds, 'file_read_seconds': file_seconds, 'ratio': seconds / file_seconds}}
 
 
 def _tokens_per_run(own: OwnEngine, context: int, seconds: float) -> int:
-    """How many tokens take about that long. The first of all warm up."""
+    """How many tokens take about `seconds`. The first two warm up."""
     own.decode(context, 2)
     return max(4, min(128, int(4 * seconds / own.decode(context, 4))))
 
 
-def _run_all(engines: list, prefills: list[int], contexts: list[int], rounds: int, count: int, step):
-    """(prefill, decode): seconds of each run, by engine and length."""
-    prefill: dict[Any, dict[int, list[float]]] = {e: {n: [] for n in prefills} for e in engines}
-    decode: dict[Any, dict[int, list[float]]] = {e: {n: [] for n in contexts} for e in engines}
+def _run_all(
+    engines: Sequence[Engine],
+    prefills: list[int],
+    contexts: list[int],
+    rounds: int,
+    count: int,
+    warm_up: bool,
+    begin: Step,
+) -> tuple[list[Runs], list[Runs]]:
+    """(prefill runs, decode runs) of each engine. A decode run is `count` tokens."""
+    prefill: list[Runs] = [{n: [] for n in prefills} for _ in engines]
+    decode: list[Runs] = [{n: [] for n in contexts} for _ in engines]
     for n in sorted({*prefills, *contexts}):
         if n in prefills:
-            step(f'prefill of {n}')
-            if engines[0].device.startswith('cuda'):  # libraries search kernels for a new size
-                for e in engines:
-                    e.prefill(n)
-            _alternate(engines, rounds, lambda e, n=n: prefill[e][n].append(e.prefill(n)))
+            begin(f'prefill of {n} tokens')
+            if warm_up:
+                for engine in engines:
+                    engine.prefill(n)
+            for i, engine in _alternate(engines, rounds):
+                prefill[i][n].append(engine.prefill(n))
         if n in contexts:
-            step(f'decode at {n}')
-            for e in engines:
-                e.decode(n, 1)  # reads the prompt, unless it is in the cache
-            _alternate(engines, rounds, lambda e, n=n: decode[e][n].append(e.decode(n, count)))
+            begin(f'decode at {n} tokens')
+            for engine in engines:
+                engine.decode(n, 1)  # prefills, unless the cache is there
+            for i, engine in _alternate(engines, rounds):
+                decode[i][n].append(engine.decode(n, count))
     return prefill, decode
 
 
-def _alternate(engines: list, rounds: int, run) -> None:
-    """Every engine once, round after round."""
+def _alternate(engines: Sequence[Engine], rounds: int) -> Iterator[tuple[int, Engine]]:
+    """(index, engine) of every engine, round after round, until the rounds or the time are over."""
     end = time.perf_counter() + _TIME_LIMITS[len(engines) > 1]
     for _ in range(rounds):
-        for engine in engines:
-            run(engine)
+        yield from enumerate(engines)
         if time.perf_counter() > end:
             return
 
 
-def _second_turn(own: OwnEngine, history: int, rounds: int) -> dict:
+def _second_turn(own: OwnEngine, history: int, rounds: int) -> Report:
     new = min(_NEW_TOKENS, history)
-    runs = []
-    _alternate([own], rounds, lambda engine: runs.append(engine.second_turn(history, new)))
-    together, alone = (min(seconds) for seconds in zip(*runs, strict=True))
+    runs = [own.second_turn(history, new) for _ in _alternate([own], rounds)]
+    second, alone = (min(seconds) for seconds in zip(*runs, strict=True))
     return {
         'history': history,
         'new': new,
-        'seconds_to_first_token': together,
+        'seconds_to_first_token': second,
         'prefill_of_new_alone': alone,
-        'ratio': together / alone,
+        'ratio': second / alone,
     }
 
 
-def _generate(own: OwnEngine, context: int, count: int, rounds: int) -> dict:
-    """generate() and the bare model, alternating: the cost of its loop."""
+def _generate(own: OwnEngine, context: int, count: int, rounds: int) -> Report:
+    """generate() and the bare forward pass in alternating runs: the cost of its loop."""
     loop, bare = [], []
     for _ in range(max(rounds, 2)):
         bare.append(own.decode(context, count) / count)
@@ -196,14 +219,14 @@ def _generate(own: OwnEngine, context: int, count: int, rounds: int) -> dict:
     }
 
 
-def _figures(engine, prefill: dict, decode: dict, count: int, facts: FolderSummary, bandwidth: float) -> dict:
-    config = read_json(facts.folder / 'config.json')
-    about = getattr(engine, 'about', None) or {'version': __version__, 'running': engine.running}
-    traffic = {n: bytes_per_token(facts.quantization.specs, config, n) for n in decode}
-    if own := about.get('weight_bytes_per_token'):
-        traffic = {n: own + t - bytes_per_token(facts.quantization.specs, config, 0) for n, t in traffic.items()}
+def _figures(
+    about: Report, prefill: Runs, decode: Runs, count: int, summary: FolderSummary, bandwidth: float
+) -> Report:
+    config, specs = summary.hf_config or {}, summary.quantization.specs
+    traffic = {n: bytes_per_token(specs, config, n) for n in decode}
+    if weights := about.get('weight_bytes_per_token'):  # the engine's own format has other sizes
+        traffic = {n: weights + t - bytes_per_token(specs, config, 0) for n, t in traffic.items()}
     return {
-        'name': engine.name,
         **about,
         'prefill': {str(n): prefill_figure(runs, n) for n, runs in prefill.items()},
         'decode': {str(n): decode_figure(runs, count, traffic[n], bandwidth) for n, runs in decode.items()},

@@ -1,23 +1,26 @@
-"""Speeds as bars, in an SVG written by hand: no library for drawing is needed."""
+"""A bar chart of speeds, written as SVG without a drawing library."""
 
 from __future__ import annotations
 
 from html import escape
 
+from .report import Json, machine_name
+
 _COLOURS = ('#2f6f4f', '#9a9a9a', '#c08a3e', '#5a7fb0', '#8a5a8a')
 _LEFT, _BAR, _GAP, _WIDTH, _TOP = 190, 18, 14, 420, 46
 
 
-def draw(reports: list[dict]) -> str:
-    """Bars of tokens/s for each length and engine, a heading for each report, decode by its scale and prefill by its own.
-    The text stays readable on light pages and on dark ones.
+def draw(reports: list[Json]) -> str:
+    """The SVG: a heading for each report, a bar of tokens/s for each length and engine; decode and prefill have a scale each.
+    The text is readable on light and dark pages.
     """
     names = list(dict.fromkeys(engine['name'] for report in reports for engine in report['engines']))
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
-    body, y = [], _TOP
+    body: list[str] = []
+    y = _TOP
     for report in reports:
         y += _GAP
-        title = f'{report["model"]["name"]} on {place(report)}'
+        title = f'{report["model"]["name"]} on {machine_name(report)}'
         body.append(f'<text x="10" y="{y + 12}" font-size="14">{escape(title)}</text>')
         y += 20
         for kind in ('decode', 'prefill'):
@@ -28,34 +31,23 @@ def draw(reports: list[dict]) -> str:
     )
 
 
-def place(report: dict) -> str:
-    """The machine of a report, in words."""
-    machine = report['machine']
-    if 'gpu' in machine:
-        return machine['gpu']
-    instructions = machine.get('kernel_instructions') or machine['instructions']
-    threads = f'{machine["threads"]} threads' if machine['threads'] > 1 else '1 thread'
-    by = ', CPU time' if machine.get('clock') == 'processor' else ''
-    return f'{machine["processor"]}, {instructions}, {threads}{by}'
-
-
-def _group(body: list[str], report: dict, kind: str, colours: dict[str, str], y: int) -> int:
-    """One kind's bars below `y`; where they end."""
+def _group(body: list[str], report: Json, kind: str, colours: dict[str, str], y: int) -> int:
+    """Adds the bars of prefill or of decode below `y`, and returns where they end."""
     bars = [
         (engine['name'], count, engine[kind][count])
         for count in report['engines'][0][kind]
         for engine in report['engines']
     ]
-    longest = max(figure['tokens_per_second'] for _, _, figure in bars)
-    named = None
+    fastest = max(figure['tokens_per_second'] for _, _, figure in bars)
+    labelled = None  # the length that the last label named
     for name, count, figure in bars:
         speed = figure['tokens_per_second']
-        width = max(1, round(_WIDTH * speed / longest))
-        if count != named:
-            named = count
+        width = max(1, round(_WIDTH * speed / fastest))
+        if count != labelled:
+            labelled = count
             y += 6
-            what = f'{kind} {"at" if kind == "decode" else "of"} {count}'
-            body.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{what}, tokens/s</text>')
+            label = f'{kind} {"at" if kind == "decode" else "of"} {count}, tokens/s'
+            body.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{label}</text>')
         body.append(f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR - 2}" fill="{colours[name]}"/>')
         share = f' ({figure["share_of_bandwidth"]:.0%})' if kind == 'decode' else ''
         body.append(f'<text x="{_LEFT + width + 6}" y="{y + 13}">{speed:.1f}{share}</text>')

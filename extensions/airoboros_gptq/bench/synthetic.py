@@ -1,7 +1,7 @@
 """Folders of random weights in real shapes, so that anyone can measure without a download.
 
-They are whole GPTQ folders, which the webui loads too: LLaMA's architecture, a tokenizer, and weights of a size at which
-activations stay finite. What such a model says has no sense.
+They are complete GPTQ folders, which the webui loads too: LLaMA's architecture, a tokenizer, and weights of a variance at which
+activations stay finite. The answers of such a model are noise.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GPTQError
+from ..model.tokenizer import llama_bpe
 from ..util.cache_dir import cache_folder
 from ..util.formatting import format_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Shape:
     vocabulary: int = 32000
 
 
-# Meta's LLaMA, OpenLLaMA for 3b, TinyLlama for 1b; tiny is for trying things out.
+# Meta's LLaMA, OpenLLaMA for 3b, TinyLlama for 1b; tiny is for tests.
 SHAPES = {
     'tiny': Shape(256, 512, 4, 4, 4, 1024),
     '1b': Shape(2048, 5632, 22, 32, 4),
@@ -42,9 +47,10 @@ SHAPES = {
     '13b': Shape(5120, 13824, 40, 40, 40),
 }
 CONTEXT = 2048
-_SPECIAL = ('<unk>', '<s>', '</s>')
-_PIECE = 1 << 24  # numbers made at a time
-Report = Callable[[int, int], None]
+SPECIAL_TOKENS = {'unk_token': '<unk>', 'bos_token': '<s>', 'eos_token': '</s>'}  # ids 0, 1 and 2
+_CHUNK = 1 << 24  # numbers generated at a time
+Progress = Callable[[int, int], None]  # (bytes written, bytes in all)
+TensorInfo = tuple[str, tuple[int, ...]]  # dtype and shape
 
 
 def synthetic_folder(
@@ -52,12 +58,11 @@ def synthetic_folder(
     act_order: bool = False,
     bits: int = 4,
     group_size: int = 128,
-    report: Report = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     parent: Path | None = None,
 ) -> Path:
-    """The folder of that size in the cache folder, written if it is not there; `report(done, total)` gets bytes.
-
-    Raises GPTQError where the disk has no room, or groups do not divide a size.
+    """The folder of that size in `parent` (default: the cache folder), written if it is not there; `progress(done, total)` is
+    called with bytes. Raises GPTQError where the disk is too full, or the group size does not divide the layers' inputs.
     """
     shape = SHAPES[size]
     if group_size < 1 or any(k % group_size for k in (shape.hidden, shape.intermediate)):
@@ -75,19 +80,19 @@ def synthetic_folder(
     try:
         if shutil.disk_usage(temp).free < total + (1 << 28):
             raise GPTQError(
-                f'{temp.parent} has no room for {format_bytes(total)}; make some, or name another folder in '
+                f'{temp.parent} has no room for {format_bytes(total)}; free some, or name another folder in '
                 'AIROBOROS_GPTQ_CACHE.'
             )
-        _write_weights(temp / 'model.safetensors', tensors, act_order, bits, group_size, report)
+        _write_weights(temp / 'model.safetensors', tensors, act_order, bits, group_size, progress)
         _write_settings(temp, shape, act_order, bits, group_size)
-        temp.rename(folder)  # whole or not at all
+        temp.rename(folder)  # complete or not at all
     finally:
         if temp.is_dir():
             shutil.rmtree(temp)
     return folder
 
 
-def _tensors(shape: Shape, bits: int, group_size: int) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
+def _tensors(shape: Shape, bits: int, group_size: int) -> Iterator[tuple[str, TensorInfo]]:
     """Name, dtype and shape of each tensor, as AutoGPTQ writes them."""
     h, m, kv = shape.hidden, shape.intermediate, shape.hidden // shape.heads * shape.kv_heads
     linears = {
@@ -109,43 +114,47 @@ def _tensors(shape: Shape, bits: int, group_size: int) -> Iterator[tuple[str, tu
     yield 'lm_head.weight', ('F16', (shape.vocabulary, h))
 
 
-def _nbytes(tensor: tuple[str, tuple[int, ...]]) -> int:
+def _nbytes(tensor: TensorInfo) -> int:
     dtype, shape = tensor
     return math.prod(shape) * (2 if dtype == 'F16' else 4)
 
 
-def _write_weights(path: Path, tensors: dict, act_order: bool, bits: int, group_size: int, report: Report) -> None:
-    """A safetensors file, tensor by tensor: it never stands in memory as a whole."""
+def _write_weights(
+    path: Path, tensors: dict[str, TensorInfo], act_order: bool, bits: int, group_size: int, progress: Progress
+) -> None:
+    """Writes a safetensors file tensor by tensor: it is never in memory as a whole."""
     import numpy as np
 
     rng = np.random.default_rng(2023)
-    header: dict[str, dict] = {'__metadata__': {'format': 'pt'}}
-    at = 0
+    header: dict[str, Any] = {'__metadata__': {'format': 'pt'}}
+    total = 0
     for name, (dtype, shape) in tensors.items():
-        end = at + _nbytes((dtype, shape))
-        header[name] = {'dtype': dtype, 'shape': list(shape), 'data_offsets': [at, end]}
-        at = end
+        end = total + _nbytes((dtype, shape))
+        header[name] = {'dtype': dtype, 'shape': list(shape), 'data_offsets': [total, end]}
+        total = end
     raw = json.dumps(header).encode()
     raw += b' ' * (-len(raw) % 8)
     done = 0
     with open(path, 'wb') as file:
         file.write(struct.pack('<Q', len(raw)) + raw)
         for name, (_, shape) in tensors.items():
-            for piece in _values(rng, name, shape, act_order, bits, group_size):
-                file.write(memoryview(piece).cast('B'))
-                done += piece.nbytes
-                report(done, at)
+            for chunk in _values(rng, name, shape, act_order, bits, group_size):
+                file.write(chunk.data.cast('B'))
+                done += chunk.nbytes
+                progress(done, total)
 
 
-def _values(rng, name: str, shape: tuple[int, ...], act_order: bool, bits: int, group_size: int):
-    """The values of a tensor, as arrays of at most 16 million numbers that follow one another."""
+def _values(
+    rng: np.random.Generator, name: str, shape: tuple[int, ...], act_order: bool, bits: int, group_size: int
+) -> Iterator[np.ndarray[Any, Any]]:
+    """The values of a tensor in row-major order, in arrays of at most 16 million numbers."""
     import numpy as np
 
     kind, count = name.rpartition('.')[2], math.prod(shape)
     if kind == 'g_idx':
-        rows = _order(name, shape[0]) if act_order else np.arange(shape[0])
-        yield (rows // group_size).astype(np.int32)
-    elif kind == 'qzeros':  # symmetric, stored less one
+        order = _input_order(name, shape[0]) if act_order else np.arange(shape[0])
+        yield (order // group_size).astype(np.int32)
+    elif kind == 'qzeros':  # symmetric, stored as zero - 1
         middle = 2 ** (bits - 1) - 1
         columns = shape[1] * 32 // bits
         word = sum(middle << (bits * i) for i in range(32))  # 32 zeros are `bits` whole words, also of 3 bits
@@ -154,31 +163,32 @@ def _values(rng, name: str, shape: tuple[int, ...], act_order: bool, bits: int, 
     elif 'norm' in name:
         yield np.ones(count, np.float16)
     else:
-        for start in range(0, count, _PIECE):
-            size = min(_PIECE, count - start)
+        for start in range(0, count, _CHUNK):
+            size = min(_CHUNK, count - start)
             if kind == 'qweight':
                 yield np.frombuffer(rng.bytes(4 * size), np.int32)
             elif kind == 'scales':
-                # Codes spread by 2^bits / sqrt(12) around their middle: weights then have variance 1/K, and keep sizes.
+                # Uniform codes have a standard deviation of 2^bits / sqrt(12). With these scales weights have variance 1/K, so
+                # that activations keep their size from layer to layer.
                 rows = shape[0] * group_size
-                one = math.sqrt(12) / 2**bits / math.sqrt(rows)
-                yield (one * (0.8 + 0.4 * rng.random(size, np.float32))).astype(np.float16)
+                unit = math.sqrt(12) / 2**bits / math.sqrt(rows)
+                yield (unit * (0.8 + 0.4 * rng.random(size, np.float32))).astype(np.float16)
             else:
-                spread = 1.0 if 'embed' in name else shape[1] ** -0.5
-                yield (spread * rng.standard_normal(size, np.float32)).astype(np.float16)
+                deviation = 1.0 if 'embed' in name else shape[1] ** -0.5
+                yield (deviation * rng.standard_normal(size, np.float32)).astype(np.float16)
 
 
-def _order(name: str, count: int):
-    """A random order of the inputs of a linear: as AutoGPTQ finds it, the same for all that read the same activations."""
+def _input_order(name: str, count: int) -> np.ndarray[Any, Any]:
+    """A random order of a linear's inputs, the same for linears that read the same activations, as in AutoGPTQ's files."""
     import numpy as np
 
     *_, layer, _, linear, _ = name.split('.')
-    read = {'q_proj': 'qkv', 'k_proj': 'qkv', 'v_proj': 'qkv', 'gate_proj': 'gate and up', 'up_proj': 'gate and up'}
-    return np.random.default_rng(zlib.crc32(f'{layer} {read.get(linear, linear)}'.encode())).permutation(count)
+    inputs = {'q_proj': 'qkv', 'k_proj': 'qkv', 'v_proj': 'qkv', 'gate_proj': 'gate and up', 'up_proj': 'gate and up'}
+    return np.random.default_rng(zlib.crc32(f'{layer} {inputs.get(linear, linear)}'.encode())).permutation(count)
 
 
 def _write_settings(folder: Path, shape: Shape, act_order: bool, bits: int, group_size: int) -> None:
-    write = {
+    files = {
         'quantize_config.json': {
             'bits': bits,
             'group_size': group_size,
@@ -188,12 +198,7 @@ def _write_settings(folder: Path, shape: Shape, act_order: bool, bits: int, grou
             'true_sequential': True,
         },
         'generation_config.json': {'bos_token_id': 1, 'eos_token_id': 2},
-        'tokenizer.json': _tokenizer(shape.vocabulary),
-        'tokenizer_config.json': {
-            'tokenizer_class': 'LlamaTokenizer',
-            'model_max_length': CONTEXT,
-            **dict(zip(('unk_token', 'bos_token', 'eos_token'), _SPECIAL, strict=True)),
-        },
+        'tokenizer_config.json': {'tokenizer_class': 'LlamaTokenizer', 'model_max_length': CONTEXT, **SPECIAL_TOKENS},
         'config.json': {
             'architectures': ['LlamaForCausalLM'],
             'model_type': 'llama',
@@ -213,47 +218,13 @@ def _write_settings(folder: Path, shape: Shape, act_order: bool, bits: int, grou
             'torch_dtype': 'float16',
         },
     }
-    for name, value in write.items():
+    for name, value in files.items():
         (folder / name).write_text(json.dumps(value), encoding='utf-8')
+    vocabulary = {piece: i for i, piece in enumerate(vocabulary_pieces(shape.vocabulary))}
+    llama_bpe(vocabulary, [], SPECIAL_TOKENS).save(str(folder / 'tokenizer.json'))
 
 
-def _tokenizer(vocabulary: int) -> dict:
-    """A tokenizer.json in LLaMA's manner: text is taken byte by byte, and every id is a word of its own."""
-    pieces = [*_SPECIAL, *(f'<0x{i:02X}>' for i in range(256)), '▁']
-    pieces += [f'▁w{i}' for i in range(len(pieces), vocabulary)]
-    flags = {'single_word': False, 'lstrip': False, 'rstrip': False, 'normalized': False, 'special': True}
-    return {
-        'version': '1.0',
-        'added_tokens': [{'id': i, 'content': token, **flags} for i, token in enumerate(_SPECIAL)],
-        'normalizer': {
-            'type': 'Sequence',
-            'normalizers': [
-                {'type': 'Prepend', 'prepend': '▁'},
-                {'type': 'Replace', 'pattern': {'String': ' '}, 'content': '▁'},
-            ],
-        },
-        'pre_tokenizer': None,
-        'post_processor': {
-            'type': 'TemplateProcessing',
-            'single': [{'SpecialToken': {'id': '<s>', 'type_id': 0}}, {'Sequence': {'id': 'A', 'type_id': 0}}],
-            'pair': [{'Sequence': {'id': 'A', 'type_id': 0}}, {'Sequence': {'id': 'B', 'type_id': 1}}],
-            'special_tokens': {'<s>': {'id': '<s>', 'ids': [1], 'tokens': ['<s>']}},
-        },
-        'decoder': {
-            'type': 'Sequence',
-            'decoders': [
-                {'type': 'Replace', 'pattern': {'String': '▁'}, 'content': ' '},
-                {'type': 'ByteFallback'},
-                {'type': 'Fuse'},
-                {'type': 'Strip', 'content': ' ', 'start': 1, 'stop': 0},
-            ],
-        },
-        'model': {
-            'type': 'BPE',
-            'unk_token': '<unk>',
-            'fuse_unk': True,
-            'byte_fallback': True,
-            'vocab': {piece: i for i, piece in enumerate(pieces[:vocabulary])},
-            'merges': [],
-        },
-    }
+def vocabulary_pieces(count: int) -> list[str]:
+    """`count` pieces in the order of LLaMA's: special tokens, bytes, the space, then words without sense."""
+    pieces = [*SPECIAL_TOKENS.values(), *(f'<0x{i:02X}>' for i in range(256)), '▁']
+    return [*pieces, *(f'▁w{i}' for i in range(len(pieces), count))][:count]

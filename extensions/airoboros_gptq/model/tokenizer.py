@@ -90,7 +90,6 @@ def convert_sentencepiece(path: Path, special: dict[str, str]) -> Tokenizer:
     each stretch of text gets the dummy prefix, as in LLaMA's (legacy) tokenizer.
     """
     import sentencepiece
-    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
     try:
         sp = sentencepiece.SentencePieceProcessor(model_file=str(path))
@@ -98,15 +97,27 @@ def convert_sentencepiece(path: Path, special: dict[str, str]) -> Tokenizer:
         raise GPTQError(f'{path} is not a SentencePiece model; download it again.') from e
     pieces = [sp.id_to_piece(i) for i in range(sp.get_piece_size())]
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    lengths = {len(piece) for piece in pieces}  # few, however long the pieces of a hostile file are
     ranked = []
     for i, piece in enumerate(pieces):
         if sp.is_control(i) or sp.is_unknown(i) or sp.is_byte(i):
             continue
-        for cut in range(1, len(piece)):
+        for cut in lengths:
+            if len(piece) - cut not in lengths:
+                continue
             left, right = vocabulary.get(piece[:cut]), vocabulary.get(piece[cut:])
             if left is not None and right is not None:
                 ranked.append((-sp.get_score(i), i, left, right))
     merges = [(pieces[left], pieces[right]) for _, _, left, right in sorted(ranked)]
+    return llama_bpe(vocabulary, merges, special)
+
+
+def llama_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], special: dict[str, str]) -> Tokenizer:
+    """A tokenizer that treats text as LLaMA's does: BPE with byte fallback, `▁` for a space and before each text, and the
+    bos token first. `special` has unk_token and bos_token, and any others.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+
     tokenizer = Tokenizer(
         models.BPE(vocabulary, merges, unk_token=special['unk_token'], fuse_unk=True, byte_fallback=True)
     )

@@ -6,12 +6,14 @@ import json
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from .protocol import StepwiseEngine, serve
+from ..synthetic import CONTEXT
+from .protocol import StepwiseEngine, random_prompt, serve
 
 
 class ExLlamaV2Engine(StepwiseEngine):
-    """Its bare forward pass, greedily, over its own fp16 cache."""
+    """Its forward pass, greedily, with its own fp16 KV cache."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import torch
@@ -21,13 +23,12 @@ class ExLlamaV2Engine(StepwiseEngine):
             raise RuntimeError('ExLlamaV2 runs on NVIDIA GPUs only')
         self._torch = torch
         settings = ExLlamaV2Config(str(folder))
-        settings.max_seq_len = 2048 + 64
+        settings.max_seq_len = CONTEXT + 64
         self._model = ExLlamaV2(settings)
         self._model.load()
         self._cache = ExLlamaV2Cache(self._model, max_seq_len=settings.max_seq_len)
         vocabulary = json.loads((folder / 'config.json').read_text(encoding='utf-8'))['vocab_size']
-        generator = torch.Generator().manual_seed(2023)
-        self.ids = torch.randint(3, vocabulary, (1, 4096), generator=generator)
+        self.ids = random_prompt(vocabulary)
         self.about = {'version': version('exllamav2'), 'running': 'GPTQ, fp16 cache'}
 
     def reset(self) -> None:
@@ -36,7 +37,7 @@ class ExLlamaV2Engine(StepwiseEngine):
     def crop(self, length: int) -> None:
         self._cache.current_seq_len = length
 
-    def forward(self, ids):
+    def forward(self, ids: Any) -> Any:
         with self._torch.inference_mode():
             return self._model.forward(ids, self._cache, last_id_only=True)
 

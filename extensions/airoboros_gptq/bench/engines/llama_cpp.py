@@ -1,5 +1,5 @@
-"""llama.cpp, through llama-cpp-python, on random weights of a folder's shapes in Q4_0, the output layer in Q6_K as its own
-quantiser writes it. A block of Q4_0 is 32 weights: an fp16 scale and 16 bytes of codes; one of Q6_K is 256 weights in 210 bytes.
+"""llama.cpp by llama-cpp-python, on random weights in the shapes of the folder: Q4_0, with the output layer in Q6_K as its own
+quantiser writes it. A block of Q4_0 is 32 weights: an fp16 scale and 16 bytes of codes. One of Q6_K is 256 weights in 210 bytes.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ import math
 import os
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...util.cache_dir import cache_folder
 from ..clock import now
+from ..synthetic import CONTEXT, vocabulary_pieces
 from .protocol import serve
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class LlamaCppEngine:
-    """Evaluates token by token with llama.cpp, greedily."""
+    """Decodes token by token with llama_eval, greedily."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import numpy as np
@@ -26,20 +31,20 @@ class LlamaCppEngine:
         path = random_gguf(config)
         self._llama = Llama(
             str(path),
-            n_ctx=2048 + 64,
+            n_ctx=CONTEXT + 64,
             n_batch=512,
             n_threads=threads,
             n_threads_batch=threads,
             n_gpu_layers=-1 if device.startswith('cuda') else 0,
             verbose=False,
         )
-        self._ids = np.random.default_rng(2023).integers(300, config['vocab_size'], 2048).tolist()
+        self._ids = np.random.default_rng(2023).integers(300, config['vocab_size'], CONTEXT).tolist()
         self._cached_tokens, self._vocabulary = 0, config['vocab_size']
-        read = path.stat().st_size - config['vocab_size'] * config['hidden_size'] // 32 * 18  # not the embeddings
+        embeddings = config['vocab_size'] * config['hidden_size'] // 32 * 18  # of which decoding reads one row
         self.about = {
             'version': version('llama-cpp-python'),
             'running': f'Q4_0, {_instructions()}',
-            'weight_bytes_per_token': read,
+            'weight_bytes_per_token': path.stat().st_size - embeddings,
         }
 
     def prefill(self, count: int) -> float:
@@ -62,7 +67,7 @@ class LlamaCppEngine:
         self._llama.n_tokens = context  # the next eval() drops what follows
         return seconds
 
-    def _logits(self):
+    def _logits(self) -> Any:
         """Logits of the last token; waits until they are computed."""
         import llama_cpp
         import numpy as np
@@ -71,17 +76,17 @@ class LlamaCppEngine:
 
 
 def _instructions() -> str:
-    """What llama.cpp was compiled for."""
+    """The instruction sets and back ends that llama.cpp was compiled for."""
     import llama_cpp
 
-    about = llama_cpp.llama_print_system_info().decode()
+    info = llama_cpp.llama_print_system_info().decode()
     return ' '.join(
-        n for n in ('CUDA', 'AVX512', 'AVX512_VNNI', 'AVX2', 'AMX_INT8', 'LLAMAFILE', 'REPACK') if f'{n} = 1' in about
+        n for n in ('CUDA', 'AVX512', 'AVX512_VNNI', 'AVX2', 'AMX_INT8', 'LLAMAFILE', 'REPACK') if f'{n} = 1' in info
     )
 
 
-def random_gguf(config: dict) -> Path:
-    """A Q4_0 file of random weights in the cache folder, for the shapes of a LLaMA's config.json."""
+def random_gguf(config: dict[str, Any]) -> Path:
+    """A Q4_0 file of random weights in the cache folder, in the shapes of a LLaMA's config.json. Raises ValueError for others."""
     h, m, layers, heads = (
         config[k] for k in ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads')
     )
@@ -97,7 +102,7 @@ def random_gguf(config: dict) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     writer = gguf.GGUFWriter(temp, 'llama')
-    writer.add_context_length(2048)
+    writer.add_context_length(CONTEXT)
     writer.add_embedding_length(h)
     writer.add_block_count(layers)
     writer.add_feed_forward_length(m)
@@ -106,7 +111,7 @@ def random_gguf(config: dict) -> Path:
     writer.add_rope_dimension_count(h // heads)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
-    _add_vocabulary(writer, gguf, vocabulary)
+    _add_vocabulary(writer, vocabulary)
     kinds = gguf.GGMLQuantizationType
     kv = h // heads * kv_heads
     tensors = [('token_embd', vocabulary, h, kinds.Q4_0), ('output_norm', None, h, kinds.F32)]
@@ -137,28 +142,27 @@ def random_gguf(config: dict) -> Path:
     return path
 
 
-def _blocks(rng, n: int, k: int, weights: int, size: int):
+def _blocks(rng: np.random.Generator, n: int, k: int, weights: int, size: int) -> np.ndarray[Any, Any]:
     """Random codes with scales at which a row of k weights has a norm near one: uint8 [n, k / weights * size]."""
     import numpy as np
 
-    made = np.frombuffer(rng.bytes(n * k // weights * size), np.uint8).reshape(-1, size).copy()
-    one = 1 / math.sqrt(k)
-    if weights == 32:  # codes 0 to 15 less 8
-        made[:, :2] = np.frombuffer(np.float16(one / 4.6).tobytes(), np.uint8)
-    else:  # codes of 6 bits less 32, times one of 16 scales in int8 of the block, times the last two bytes
-        made[:, 192:208] = 8
-        made[:, 208:] = np.frombuffer(np.float16(one / 18.5 / 8).tobytes(), np.uint8)
-    return made.reshape(n, -1)
+    blocks = np.frombuffer(rng.bytes(n * k // weights * size), np.uint8).reshape(-1, size).copy()
+    deviation = 1 / math.sqrt(k)
+    if weights == 32:  # Q4_0: (code - 8) * scale; uniform codes of 4 bits have a standard deviation of 4.6
+        blocks[:, :2] = np.frombuffer(np.float16(deviation / 4.6).tobytes(), np.uint8)
+    else:  # Q6_K: (code - 32) * int8 scale of 16 weights * fp16 scale; codes of 6 bits have one of 18.5
+        blocks[:, 192:208] = 8
+        blocks[:, 208:] = np.frombuffer(np.float16(deviation / 18.5 / 8).tobytes(), np.uint8)
+    return blocks.reshape(n, -1)
 
 
-def _add_vocabulary(writer, gguf, count: int) -> None:
-    kinds = gguf.TokenType
-    pieces = ['<unk>', '<s>', '</s>', *(f'<0x{i:02X}>' for i in range(256)), '▁']
-    types = [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * 256]
-    pieces += [f'▁w{i}' for i in range(len(pieces), count)]
-    types += [kinds.NORMAL] * (count - len(types))
+def _add_vocabulary(writer: Any, count: int) -> None:
+    from gguf import TokenType
+
+    types = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL, *[TokenType.BYTE] * 256]
+    types += [TokenType.NORMAL] * (count - len(types))
     writer.add_tokenizer_model('llama')
-    writer.add_token_list(pieces[:count])
+    writer.add_token_list(vocabulary_pieces(count))
     writer.add_token_scores([-float(i) for i in range(count)])
     writer.add_token_types(types[:count])
     writer.add_bos_token_id(1)

@@ -1,4 +1,4 @@
-"""An engine in its process, from the side that asks (protocol.py has the other)."""
+"""The benchmark's side of an engine that runs in a process of its own (protocol.py has the worker's side)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import GPTQError
 
 
 class EngineModule(NamedTuple):
-    """A module of this folder, the packages that it imports, and what to install for them."""
+    """A module of this folder, the packages that it imports, and what pip installs for them."""
 
     module: str
     packages: tuple[str, ...]
@@ -44,10 +44,10 @@ def require_packages(name: str, python: str) -> None:
 
 
 class EngineProcess:
-    """Measures one engine. Times are in seconds, as those of OwnEngine."""
+    """An Engine in a process of its own, started with `python`."""
 
     def __init__(self, name: str, python: str, folder: Path, device: str, threads: int):
-        """Starts it and waits until its model is loaded. Raises GPTQError."""
+        """Starts the process and waits until its model is loaded. Raises GPTQError."""
         self.name = name
         package_parent = str(Path(__file__).resolve().parents[3])
         paths = os.pathsep.join(p for p in (package_parent, os.environ.get('PYTHONPATH', '')) if p)
@@ -64,10 +64,10 @@ class EngineProcess:
         self.about = self._answer()
 
     def prefill(self, count: int) -> float:
-        return self._ask(do='prefill', count=count)['seconds']
+        return self._seconds(do='prefill', count=count)
 
     def decode(self, context: int, count: int) -> float:
-        return self._ask(do='decode', context=context, count=count)['seconds']
+        return self._seconds(do='decode', context=context, count=count)
 
     def close(self) -> None:
         """Ends the process."""
@@ -77,14 +77,16 @@ class EngineProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
 
-    def _ask(self, **request: Any) -> dict[str, Any]:
+    def _seconds(self, **request: Any) -> float:
         self._requests.write(json.dumps(request) + '\n')
         self._requests.flush()
-        return self._answer()
+        return float(self._answer()['seconds'])
 
     def _answer(self) -> dict[str, Any]:
         line = self._answers.readline()
-        answer = json.loads(line) if line else {'error': f'its process ended with code {self._process.wait()}'}
+        answer: dict[str, Any] = (
+            json.loads(line) if line else {'error': f'its process ended with code {self._process.wait()}'}
+        )
         if 'error' in answer:
             raise GPTQError(
                 f'{self.name} failed ({answer["error"]}); set AIROBOROS_GPTQ_VERBOSE=1 to see what it prints, or measure '

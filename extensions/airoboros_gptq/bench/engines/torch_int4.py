@@ -8,7 +8,7 @@ from .protocol import serve
 
 
 class TorchInt4Engine:
-    """The model's forward pass, as OwnEngine measures it."""
+    """OwnEngine with the kernel torch-int4."""
 
     def __init__(self, folder: Path, device: str, threads: int):
         import torch
@@ -16,9 +16,14 @@ class TorchInt4Engine:
         from ..own_engine import OwnEngine
 
         torch.set_num_threads(threads)
-        own = OwnEngine(folder, device, 'torch-int4', None, lambda done, total: None)
-        self.prefill, self.decode = own.prefill, own.decode
-        self.about = {'version': torch.__version__, 'running': own.running}
+        self._own = OwnEngine(folder, device, 'torch-int4', None)
+        self.about = {**self._own.about, 'version': torch.__version__}
+
+    def prefill(self, count: int) -> float:
+        return self._own.prefill(count)
+
+    def decode(self, context: int, count: int) -> float:
+        return self._own.decode(context, count)
 
 
 if __name__ == '__main__':

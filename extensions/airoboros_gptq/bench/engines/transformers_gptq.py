@@ -1,4 +1,4 @@
-"""transformers' own route to GPTQ, through optimum and gptqmodel."""
+"""GPTQ by transformers, optimum and gptqmodel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import now
-from .protocol import StepwiseEngine, serve
+from .protocol import StepwiseEngine, random_prompt, serve
 
 
 class TransformersEngine(StepwiseEngine):
@@ -29,9 +29,9 @@ class TransformersEngine(StepwiseEngine):
             (standard / 'config.json').write_text(json.dumps(config), encoding='utf-8')
             weights = sorted(folder.glob('*.safetensors'))[0]
             (standard / 'model.safetensors').symlink_to(weights.resolve())
-            self._model = AutoModelForCausalLM.from_pretrained(standard, device_map=device).eval()
-        generator = torch.Generator().manual_seed(2023)
-        self.ids = torch.randint(3, config['vocab_size'], (1, 4096), generator=generator).to(device)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(standard, device_map=device)
+            self._model.eval()
+        self.ids = random_prompt(config['vocab_size'], device)
         self._cache: Any = None
         self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
 
@@ -41,7 +41,7 @@ class TransformersEngine(StepwiseEngine):
     def crop(self, length: int) -> None:
         self._cache.crop(length - self._cache.get_seq_length())
 
-    def forward(self, ids):
+    def forward(self, ids: Any) -> Any:
         with self._torch.inference_mode():
             return self._model(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits
 
