@@ -67,7 +67,7 @@ def as_text(report: Json) -> str:
     if loop := report.get('generate'):
         lines.append(
             f'generate()  {loop["tokens_per_second"]:.1f} tokens/s at a context of {loop["context"]} tokens: '
-            f'{loop["overhead_milliseconds"]:+.2f} ms per token beside the bare model'
+            f'{loop["overhead_milliseconds"]:+.2f} ms per token over the bare model'
         )
     return '\n'.join(lines)
 

@@ -30,7 +30,6 @@ class TransformersEngine(StepwiseEngine):
             weights = sorted(folder.glob('*.safetensors'))[0]
             (standard / 'model.safetensors').symlink_to(weights.resolve())
             self._model: Any = AutoModelForCausalLM.from_pretrained(standard, device_map=device)
-            self._model.eval()
         self.ids = random_prompt(config['vocab_size'], device)
         self._cache: Any = None
         self.about = {'version': f'{version("transformers")}, gptqmodel {version("gptqmodel")}', 'running': 'GPTQ'}
