@@ -31,7 +31,7 @@ class TorchInt4Kernel(Kernel):
     @classmethod
     def missing_requirement(cls, device: torch.device) -> str | None:
         if device.type == 'cpu' and not hasattr(torch.ops.aten, '_weight_int4pack_mm_for_cpu'):
-            return 'this PyTorch is too old for it (2.6 has it)'
+            return 'this PyTorch does not have it; update PyTorch'
         return None
 
     def repack(self, packed: PackedLinear) -> dict[str, torch.Tensor | None]:
