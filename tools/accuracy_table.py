@@ -1,6 +1,6 @@
 """Compares the kernels with AutoGPTQ and writes the tables of docs/accuracy.md.
 
-    python tools/accuracy_table.py run              run the comparisons (minutes), keep the figures, write the tables
+    python tools/accuracy_table.py run              run the comparisons (a minute), keep the figures, write the tables
     python tools/accuracy_table.py [--check]        write the tables from the figures that were kept, or check them
 
 `run` wants the Python of .venv, which `python install.py test` makes, with auto-gptq in it. Each figure is the largest
