@@ -1,5 +1,6 @@
 """A decoding step of fused kernels, and a prompt through joint linears, against transformers' own forward."""
 
+import gc
 import logging
 import random
 import weakref
@@ -114,6 +115,41 @@ def test_a_cache_that_was_dropped_is_not_kept_alive():
         del cache
         model(ids(20), past_key_values=make_cache(model))
     assert keys() is None
+
+
+def test_a_model_let_go_is_freed_with_its_fused_step():
+    model, _ = pair()
+    assert model.gptq.fused_forward is not None
+    held = [weakref.ref(model), weakref.ref(model.model.embed_tokens.weight)]
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert [ref() for ref in held] == [None, None]  # at once: nothing waits for the garbage collector
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize('place', ['model', 'model.layers.1', 'model.layers.1.self_attn'])
+def test_a_hook_on_a_whole_layer_is_not_skipped(place):
+    model, right = pair()
+    both = Both(model, right)
+    both.check(ids(20))
+    calls = []
+    handle = model.get_submodule(place).register_forward_hook(lambda *args: calls.append(1))
+    both.crop(10)
+    both.check(ids(1), fused=False)
+    assert calls == [1]
+    handle.remove()
+    both.check(ids(1))
+
+
+def test_a_wrapped_decoder_layer_is_not_skipped():
+    """Control vectors are added so."""
+    model, _ = pair()
+    assert model.gptq.fused_forward.is_intact()
+    model.model.layers[1] = torch.nn.Sequential(model.model.layers[1])
+    assert not model.gptq.fused_forward.is_intact()
 
 
 def reason(model):

@@ -59,7 +59,7 @@ class FusedForward(GraphForward):
         super().__init__(graph, plan.embedding.device, len(plan.cos))
 
     def is_intact(self) -> bool:
-        return self.plan.is_intact
+        return self.plan.modules.is_unchanged()
 
     def serves_prompt(self, count: int) -> bool:
         return count == 1 or (count >= MIN_PREFILL_ROWS and not self.plan.window)

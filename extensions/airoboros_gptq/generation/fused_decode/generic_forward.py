@@ -10,7 +10,8 @@ import torch
 from ...util.types import TransformersModel
 from ..kv_cache import GrowingCache, cache_name, make_cache
 from .generic_graph import CannotCapture, GenericGraph, plain_forward
-from .graph_forward import GraphForward, has_no_hooks
+from .graph_forward import GraphForward
+from .module_snapshot import ModuleSnapshot
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -28,22 +29,11 @@ class GenericForward(GraphForward):
         config = model.config.get_text_config(decoder=True)
         super().__init__(graph, graph.device, getattr(config, 'max_position_embeddings', None) or 1 << 30)
         self._model = weakref.ref(model)
-        self._lm_head = weakref.ref(model.get_output_embeddings())
-        self._children = [
-            (weakref.ref(p), name, weakref.ref(m)) for p in model.modules() for name, m in p.named_children()
-        ]
+        self._modules = ModuleSnapshot(model)
         self._is_verified = False
 
     def is_intact(self) -> bool:
-        lm_head = self._lm_head()
-        for parent, name, module in self._children:
-            found = module()
-            owner = parent()
-            if found is None or owner is None or owner._modules.get(name) is not found:
-                return False
-            if found is not lm_head and not has_no_hooks(found):
-                return False
-        return True
+        return self._modules.is_unchanged()
 
     def _decode_one(self, cache: GrowingCache, token: torch.Tensor) -> torch.Tensor:
         if self._is_verified:

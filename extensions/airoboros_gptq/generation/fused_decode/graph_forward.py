@@ -13,7 +13,6 @@ import weakref
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ...errors import first_line
@@ -130,10 +129,6 @@ class GraphForward:
         self._position = None
         if self.graph is not None:
             self.graph.detach()
-
-
-def has_no_hooks(module: nn.Module) -> bool:
-    return not (module._forward_hooks or module._forward_pre_hooks)
 
 
 def _output(logits: torch.Tensor, cache: GrowingCache) -> CausalLMOutputWithPast:

@@ -14,6 +14,7 @@ from ...kernels.triton.weight_layout import COLUMNS
 from ...util.types import TransformersModel
 from .architectures import architecture_of
 from .architectures.base import Architecture
+from .module_snapshot import ModuleSnapshot
 
 
 class CannotFuse(Exception):
@@ -78,7 +79,7 @@ class LayerPlan:
 
 @dataclass
 class DecodePlan:
-    """All that one step reads. `modules` are (parent, name, module) that must still be in their places."""
+    """All that one step reads. Holds the model's tensors and lm_head, not the model."""
 
     layers: list[LayerPlan]
     embedding: torch.Tensor
@@ -92,18 +93,7 @@ class DecodePlan:
     window: int  # tokens that attention looks back on; 0 for all
     cos: torch.Tensor  # fp32 [positions, head_dim], of the rotary embedding
     sin: torch.Tensor
-    modules: list[tuple[nn.Module, str, nn.Module]]
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether no module was replaced, as a LoRA does, and none has a hook."""
-        return all(
-            parent._modules.get(name) is module
-            and (
-                module is self.lm_head or not (module._forward_hooks or module._forward_pre_hooks)
-            )  # lm_head is called
-            for parent, name, module in self.modules
-        )
+    modules: ModuleSnapshot
 
 
 def make_decode_plan(model: TransformersModel) -> DecodePlan:
@@ -124,12 +114,9 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
     if head_dim < 16 or head_dim & (head_dim - 1):
         raise CannotFuse(f'its heads have {head_dim} dimensions, no power of two')
     cos, sin = _rotary_tables(body, head_dim, config)
-    modules: list[tuple[nn.Module, str, nn.Module]] = [(model, 'lm_head', model.lm_head), (body, 'norm', body.norm)]
-    modules += [(body, 'embed_tokens', body.embed_tokens)]
-    for layer in layers:
-        for parent in (layer, layer.self_attn, layer.mlp):
-            modules += [(parent, name, module) for name, module in parent.named_children()]
-    if not all(isinstance(m, GPTQLinear) for _, name, m in modules if name.endswith('_proj')):
+    parents = [parent for layer in layers for parent in (layer, layer.self_attn, layer.mlp)]
+    children = [child for parent in parents for child in parent.named_children()]
+    if not all(isinstance(module, GPTQLinear) for name, module in children if name.endswith('_proj')):
         raise CannotFuse('some of its linears are not quantised')
     return DecodePlan(
         layers=[_plan_layer(layer, architecture) for layer in layers],
@@ -144,7 +131,7 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
         window=_window(layers, config),
         cos=cos,
         sin=sin,
-        modules=modules,
+        modules=ModuleSnapshot(model),
     )
 
 
