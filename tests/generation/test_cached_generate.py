@@ -153,7 +153,7 @@ def test_chats_under_one_system_prompt_share_it(rows):
 
 
 def test_two_threads_at_once(loaded):
-    """Without the counting hook's order, so only results are compared."""
+    """Only results are compared: the order of rows is up to the threads."""
     model = fresh_model()
     prompt = tokens(30)
     model.generate(prompt, max_new_tokens=3, do_sample=False)
@@ -209,7 +209,7 @@ def test_what_is_not_one_plain_sequence_goes_to_transformers(rows, special):
     settings = {'max_new_tokens': 5, 'do_sample': False, 'eos_token_id': None, 'pad_token_id': 0} | special
     mask = torch.ones_like(prompt)
     out = rows.model.generate(prompt, attention_mask=mask, **settings)
-    assert out.equal(type(rows.model).generate(rows.model, prompt, attention_mask=mask, **settings))
+    assert out.equal(GenerationMixin.generate(rows.model, prompt, attention_mask=mask, **settings))
     assert len(rows.model.gptq.prompt_cache) == 0
 
 
@@ -241,11 +241,11 @@ def test_a_cache_of_the_callers_own_stays_the_callers(rows):
 
 
 @pytest.mark.filterwarnings('error')
-def test_transformers_is_spoken_to_in_its_own_words(rows):
+def test_generate_emits_no_warnings(rows):
     rows.of(tokens(5))
 
 
-def test_no_mode_of_autograd_minds_the_other(rows):
+def test_cache_survives_inference_mode_and_no_grad(rows):
     prompt = tokens(30)
     with torch.inference_mode():
         out, _ = rows.check(prompt)
@@ -301,7 +301,7 @@ def test_a_copy_of_a_model_generates_with_its_own_weights(rows):
     other.lm_head.weight.neg_()
     settings = {'max_new_tokens': 4, 'do_sample': False, 'eos_token_id': None}
     out = other.generate(prompt, **settings)
-    assert out.equal(type(other).generate(other, prompt, **settings))
+    assert out.equal(GenerationMixin.generate(other, prompt, **settings))
     assert not out.equal(rows.model.generate(prompt, **settings))
 
 
