@@ -207,7 +207,7 @@ class Doubled(torch.nn.Module):
 
 def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
-        model, right = pair('gpt-bigcode')
+        model, right = pair('falcon')
     assert model.gptq.fused_forward is None
     assert any('decoding runs layer by layer' in line for line in caplog.messages)
     x = ids(12)
