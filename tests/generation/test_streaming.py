@@ -107,7 +107,7 @@ def test_another_model_s_chat_template_brings_its_own_bos(tiny, tmp_path):
     )
     tokenizer = load_tokenizer(folder)
     turns = [('a', 'b'), ('c', None)]
-    prompt = conversation_prompt(tokenizer, turns, 'S', airoboros=False)
+    prompt = conversation_prompt(tokenizer, turns, 'S', airoboros=None)
     assert prompt == '<s>[system] S[user] a[assistant] b[user] c'
     assert conversation_prompt(tokenizer, turns, 'S') == render(turns, 'S')
 

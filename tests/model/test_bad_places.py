@@ -82,7 +82,9 @@ def test_a_file_that_may_not_be_opened(tiny_copy, monkeypatch, name):
 
     monkeypatch.setattr(Path, 'open', refuse)
     # read_text does not go through Path.open in every version of Python
-    monkeypatch.setattr(Path, 'read_text', lambda path, *arguments, **keywords: refuse(path, 'r', -1, *arguments, **keywords).read())
+    monkeypatch.setattr(
+        Path, 'read_text', lambda path, *arguments, **keywords: refuse(path, 'r', -1, *arguments, **keywords).read()
+    )
     assert name in str(fails(tiny_copy, 'cannot be read .*check the file'))
 
 
