@@ -178,8 +178,11 @@ TESTED_IN = {
     'kernels.linear': 'kernels/test_registry.py',
     'kernels.reference': 'kernels/test_registry.py',
     'kernels.torch_int4': 'kernels/test_registry.py',
-    'kernels.cpu': 'kernels/cpu/test_kernel.py',
-    'kernels.triton': 'interpreted/test_matmul.py',
+    'kernels.cpu.dtypes': 'kernels/cpu/test_bindings.py',
+    'kernels.triton.gemv': 'interpreted/test_gemv.py',
+    'kernels.triton.gemv_mma': 'interpreted/test_gemv.py',
+    'kernels.triton.gemv_words': 'interpreted/test_gemv.py',
+    'kernels.triton.permute': 'interpreted/test_permute.py',
 }
 
 

@@ -127,25 +127,26 @@ def test_a_linear_runs_where_it_lies(rows):
 @pytest.mark.parametrize(
     ('k', 'n', 'group_size'), [(256, 32, 32), (1376, 96, 32), (1024, 64, 1024), (11008, 4096, 128), (1056, 64, 96)]
 )
-@pytest.mark.parametrize('form', [0, 1, 2])  # as gpu/layout.py has them
-def test_each_form_of_a_weight_agrees_with_the_reference(k, n, group_size, form):
+@pytest.mark.parametrize('layout', [0, 1, 2])  # as weight_layout.py numbers them
+def test_each_layout_of_a_weight_agrees_with_the_reference(k, n, group_size, layout):
     from airoboros_gptq.kernels.packing import dequantize
     from airoboros_gptq.kernels.triton.kernel import TritonKernel
 
     linear, spec = packed(k, n, group_size, False, torch.device('cuda'))
     x = torch.randn(1, k, device='cuda')
     expected = x.double() @ dequantize(linear, spec).double()
-    got = TritonKernel(linear, spec, form=form)(x).double()
+    got = TritonKernel(linear, spec, layout=layout)(x).double()
     assert ((got - expected).norm() / expected.norm()).item() < 1e-5
 
 
 def test_tensor_cores_that_give_wrong_sums_are_not_used(monkeypatch, caplog):
-    from airoboros_gptq.kernels.triton import kernel as triton_gptq
+    from airoboros_gptq.kernels.triton import kernel as triton_kernel
 
-    monkeypatch.setattr(triton_gptq, '_forms', {})
-    monkeypatch.setattr(triton_gptq, '_deviation_on_tensor_cores', lambda device: 0.5)
+    triton_kernel._fastest_block_layout.cache_clear()
+    monkeypatch.setattr(triton_kernel, '_mma_deviation', lambda device: 0.5)
     linear, spec = packed(256, 64, 64, False, torch.device('cuda'))
-    assert triton_gptq.TritonKernel(linear, spec).form == 0
+    assert triton_kernel.TritonKernel(linear, spec).layout == 0
+    triton_kernel._fastest_block_layout.cache_clear()
     assert any('without tensor cores' in line for line in caplog.messages)
 
 

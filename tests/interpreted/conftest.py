@@ -1,4 +1,4 @@
-"""Run by tests/test_triton.py, in a process of its own."""
+"""Run by tests/kernels/triton/test_kernel.py, in a process of its own."""
 
 import os
 

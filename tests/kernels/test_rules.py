@@ -14,7 +14,7 @@ from airoboros_gptq.kernels.registry import KERNELS, select_kernel
 from airoboros_gptq.kernels.rules import RULES, TRITON, Target, rule_for, rule_named, target_of
 from airoboros_gptq.kernels.torch_int4 import TorchInt4Kernel
 from airoboros_gptq.kernels.triton.kernel import TritonKernel
-from airoboros_gptq.kernels.triton.weight_layout import WORDS, make_layout
+from airoboros_gptq.kernels.triton.weight_layout import WORDS, repack
 from random_linears import random_packed
 from support import cpu_kernel
 
@@ -132,7 +132,7 @@ def test_weight_bytes_are_what_the_kernel_stores(name, bits, desc_act, size):
 def test_weight_bytes_are_what_triton_s_layout_takes(bits, desc_act, size):
     k, n, group_size = size
     spec = LinearSpec(k, n, bits, group_size, desc_act)
-    assert TRITON.weight_bytes(spec, 0) == stored(make_layout(random_packed(spec), spec, WORDS))
+    assert TRITON.weight_bytes(spec, 0) == stored(repack(random_packed(spec), spec, WORDS))
 
 
 @pytest.mark.parametrize('rule', RULES, ids=lambda rule: rule.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...kernels.triton.gemv import write_input
-from ...kernels.triton.pdl import await_inputs, start_next
+from ...kernels.triton.gemv import store_input
+from ...kernels.triton.pdl import grid_dependency_wait, launch_dependents
 
 
 @triton.jit
@@ -27,8 +27,8 @@ def _rotated(x, position, cos, sin, DIM: tl.constexpr):
 def attention_kernel(
     qkv, cos, sin, state, addresses, layer, y, scatter, partial, split_max_sum, counters, scale, reader_size,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
-    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
-    EARLY: tl.constexpr,
+    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
+    USE_PDL: tl.constexpr,
 ):  # fmt: skip
     """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[scatter[.]] fp32, scatter of [HEADS * DIM].
 
@@ -36,8 +36,8 @@ def attention_kernel(
     [KV_HEADS, capacity, DIM] of each layer lie. cos, sin fp32 [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM],
     split_max_sum fp32 [HEADS, SPLITS, 2] and counters int32 [HEADS], of zeros, are for our own use. WINDOW is 0 for none.
     """
-    start_next(EARLY)
-    await_inputs(EARLY)
+    launch_dependents(USE_PDL)
+    grid_dependency_wait(USE_PDL)
     head, split = tl.program_id(0), tl.program_id(1)
     position, capacity = tl.load(state), tl.load(state + 1)
     first = position * 0
@@ -107,4 +107,4 @@ def attention_kernel(
             target = head * DIM + d
             if HAS_SCATTER:
                 target = tl.load(scatter + target)
-            write_input(y, target, acc / l_i, d >= 0, reader_size, READER, READER_BITS)
+            store_input(y, target, acc / l_i, d >= 0, reader_size, READER_LAYOUT, READER_BITS)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...kernels.triton.gemv import columns_of, linear_sums, write_input
-from ...kernels.triton.pdl import await_inputs, start_next
+from ...kernels.triton.gemv import gemv, output_columns, store_input
+from ...kernels.triton.pdl import grid_dependency_wait, launch_dependents
 
 
 @triton.jit
@@ -23,7 +23,7 @@ def _one_over_rms(squares, count, size, epsilon, SQUARES: tl.constexpr):
 @triton.jit
 def _write_hidden(
     value, at, size, hidden, normed, squares, block, weight, scatter, reader_size,
-    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
+    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr,
 ):  # fmt: skip
     """hidden[at] = value, what of it the next norm needs, and its squares' sum."""
     inside = at < size
@@ -33,32 +33,44 @@ def _write_hidden(
     if HAS_SCATTER:
         target = tl.load(scatter + at, mask=inside, other=0)
     normal = value * tl.load(weight + at, mask=inside, other=0).to(tl.float32)
-    write_input(normed, target, normal, inside, reader_size, READER, READER_BITS)
+    store_input(normed, target, normal, inside, reader_size, READER_LAYOUT, READER_BITS)
 
 
 @triton.jit
 def embed_kernel(
     token, table, weight, scatter, hidden, normed, squares, size, reader_size,
-    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
     """hidden [K] = table[token]; normed[scatter[k]] = hidden[k] * weight[k]."""
-    start_next(EARLY)
-    await_inputs(EARLY)
+    launch_dependents(USE_PDL)
+    grid_dependency_wait(USE_PDL)
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
     _write_hidden(
-        value, at, size, hidden, normed, squares, block, weight, scatter, reader_size, HAS_SCATTER, READER, READER_BITS
+        value,
+        at,
+        size,
+        hidden,
+        normed,
+        squares,
+        block,
+        weight,
+        scatter,
+        reader_size,
+        HAS_SCATTER,
+        READER_LAYOUT,
+        READER_BITS,
     )
 
 
 @triton.jit
 def last_norm_kernel(
-    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, EARLY: tl.constexpr
+    normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, USE_PDL: tl.constexpr
 ):
     """y [K] = normed over the root mean square: what the head reads."""
-    start_next(EARLY)
-    await_inputs(EARLY)
+    launch_dependents(USE_PDL)
+    grid_dependency_wait(USE_PDL)
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     value = tl.load(normed + at, mask=at < size, other=0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=at < size)
@@ -66,20 +78,20 @@ def last_norm_kernel(
 
 @triton.jit
 def normed_linear_kernel(
-    normed, squares, y, bias, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    normed, squares, y, bias, codes, scales, zeros, outputs, units, groups, units_per_group, one_bits, count, size, epsilon,
     HAS_BIAS: tl.constexpr, SQUARES: tl.constexpr,
-    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
-    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+    LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is of the sums of squares."""
-    start_next(EARLY)
+    """y [N] = RMSNorm(hidden) @ w + bias: queries, keys and values. `count` is the number of sums of squares."""
+    launch_dependents(USE_PDL)
     program = tl.program_id(0)
-    halves = linear_sums(
-        normed, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
-        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    halves = gemv(
+        normed, codes, scales, zeros, program, 0, units, groups, units_per_group, one_bits,
+        1, LAYOUT, BITS, HAS_ZEROS, WARPS, TILES, PREFETCH, USE_PDL,
     )  # fmt: skip
     sums = tl.sum(halves, 0) * _one_over_rms(squares, count, size, epsilon, SQUARES)
-    column = columns_of(program, 1, FORM, TILES)
+    column = output_columns(program, 1, LAYOUT, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     tl.store(y + column, sums, mask=column < outputs)
@@ -87,48 +99,48 @@ def normed_linear_kernel(
 
 @triton.jit
 def gated_linear_kernel(
-    normed, squares, y, scatter, codes, scales, zeros, outputs, words, groups, words_per_group, one, count, size, epsilon,
+    normed, squares, y, scatter, codes, scales, zeros, outputs, units, groups, units_per_group, one_bits, count, size, epsilon,
     reader_size,
-    HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
-    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
-    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
+    LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
     """y[scatter[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
-    start_next(EARLY)
+    launch_dependents(USE_PDL)
     program = tl.program_id(0)
-    sums = linear_sums(
-        normed, codes, scales, zeros, program, tl.num_programs(0), words, groups, words_per_group, one,
-        2, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    sums = gemv(
+        normed, codes, scales, zeros, program, tl.num_programs(0), units, groups, units_per_group, one_bits,
+        2, LAYOUT, BITS, HAS_ZEROS, WARPS, TILES, PREFETCH, USE_PDL,
     )  # fmt: skip
     gate, up = tl.split(tl.permute(sums, (1, 0)))
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
     value = gate / (1 + tl.exp(-gate)) * (up * scale)
-    column = columns_of(program, 2, FORM, TILES)
+    column = output_columns(program, 2, LAYOUT, TILES)
     inside = column < outputs
     target = column
     if HAS_SCATTER:
         target = tl.load(scatter + column, mask=inside, other=0)
-    write_input(y, target, value, inside, reader_size, READER, READER_BITS)
+    store_input(y, target, value, inside, reader_size, READER_LAYOUT, READER_BITS)
 
 
 @triton.jit
 def residual_linear_kernel(
-    x, hidden, normed, squares, bias, weight, scatter, codes, scales, zeros, outputs, words, groups, words_per_group, one,
+    x, hidden, normed, squares, bias, weight, scatter, codes, scales, zeros, outputs, units, groups, units_per_group, one_bits,
     reader_size,
-    HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, READER: tl.constexpr, READER_BITS: tl.constexpr,
-    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
-    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr,
+    LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
     """hidden [N] += x @ w + bias, and normed[scatter[n]] = hidden[n] * weight[n] for the norm that follows."""
-    start_next(EARLY)
+    launch_dependents(USE_PDL)
     program = tl.program_id(0)
-    halves = linear_sums(
-        x, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
-        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    halves = gemv(
+        x, codes, scales, zeros, program, 0, units, groups, units_per_group, one_bits,
+        1, LAYOUT, BITS, HAS_ZEROS, WARPS, TILES, PREFETCH, USE_PDL,
     )  # fmt: skip
     sums = tl.sum(halves, 0)
-    column = columns_of(program, 1, FORM, TILES)
+    column = output_columns(program, 1, LAYOUT, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
     sums += tl.load(hidden + column, mask=column < outputs, other=0)
@@ -144,6 +156,6 @@ def residual_linear_kernel(
         scatter,
         reader_size,
         HAS_SCATTER,
-        READER,
+        READER_LAYOUT,
         READER_BITS,
     )

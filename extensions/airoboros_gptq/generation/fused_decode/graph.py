@@ -10,9 +10,8 @@ import torch
 import triton
 import triton.language as tl
 
-from ...kernels.triton import pdl as early
-from ...kernels.triton import weight_layout as layout
-from ...kernels.triton.gemv_words import ONE
+from ...kernels.triton.pdl import launch_options
+from ...kernels.triton.weight_layout import WORDS
 from . import decode_attention as attention
 from . import decode_kernels as step
 
@@ -61,7 +60,7 @@ class DecodeGraph:
         self._token = torch.zeros(1, dtype=torch.int64, device=self._device)
         self._state = torch.zeros(2, dtype=torch.int64, device=self._device)
         self._addresses = torch.zeros(2 * len(plan.layers), dtype=torch.int64, device=self._device)
-        self._early = early.settings(self._device)
+        self._pdl = launch_options(self._device)
         self._buffers: list = []
         widths = [
             self._launch_config(linear, 'residual').programs
@@ -127,7 +126,7 @@ class DecodeGraph:
         first = plan.layers[0]
         step.embed_kernel[grid](
             self._token, plan.embedding, first.attention_norm, _scatter(first.qkv), self._hidden, self._normed,
-            self._sums_of_squares, size, first.qkv.kernel.input_size(), **_reader(first.qkv), WIDTH=_WIDTH, **self._early,
+            self._sums_of_squares, size, first.qkv.kernel.input_size, **_reader(first.qkv), WIDTH=_WIDTH, **self._pdl,
         )  # fmt: skip
         self._blocks = grid[0]
         following = [layer.attention_norm for layer in plan.layers[1:]] + [plan.final_norm]
@@ -140,7 +139,7 @@ class DecodeGraph:
             self._residual_linear(layer.down, self._act, following[i], readers[i])
         step.last_norm_kernel[grid](
             self._normed, self._sums_of_squares, self._last, self._blocks, size, plan.epsilon,
-            WIDTH=_WIDTH, SQUARES=len(self._sums_of_squares), **self._early,
+            WIDTH=_WIDTH, SQUARES=len(self._sums_of_squares), **self._pdl,
         )  # fmt: skip
         logits = plan.lm_head(self._last)
         self._state[:1].add_(1)
@@ -150,26 +149,26 @@ class DecodeGraph:
         config = self._launch_config(linear, 'normed')
         bias = linear.bias
         step.normed_linear_kernel[(config.programs,)](
-            self._normed, self._sums_of_squares, self._qkv, self._qkv if bias is None else bias, *linear.tensors, len(self._qkv),
-            *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon,
-            HAS_BIAS=bias is not None, SQUARES=len(self._sums_of_squares), **config.settings, **self._early,
+            self._normed, self._sums_of_squares, self._qkv, self._qkv if bias is None else bias,
+            *linear.weight_args(), self._blocks, self._size, self._plan.epsilon,
+            HAS_BIAS=bias is not None, SQUARES=len(self._sums_of_squares), **config.settings, **self._pdl,
         )  # fmt: skip
 
     def _attend(self, index: int, reader) -> None:
         plan = self._plan
         attention.attention_kernel[(plan.heads, SPLITS)](
             self._qkv, plan.cos, plan.sin, self._state, self._addresses, index, self._attended, _scatter(reader),
-            self._partial, self._split_max_sum, self._counters, plan.scale, reader.kernel.input_size(),
+            self._partial, self._split_max_sum, self._counters, plan.scale, reader.kernel.input_size,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._early,
+            WINDOW=plan.window, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
         config = self._launch_config(linear, 'gated')
         step.gated_linear_kernel[(config.programs,)](
-            self._normed, self._sums_of_squares, self._act, _scatter(reader), *linear.tensors, self._middle,
-            *linear.kernel.sizes(), ONE, self._blocks, self._size, self._plan.epsilon, reader.kernel.input_size(),
-            SQUARES=len(self._sums_of_squares), **_reader(reader), **config.settings, **self._early,
+            self._normed, self._sums_of_squares, self._act, _scatter(reader),
+            *linear.weight_args(self._middle), self._blocks, self._size, self._plan.epsilon, reader.kernel.input_size,
+            SQUARES=len(self._sums_of_squares), **_reader(reader), **config.settings, **self._pdl,
         )  # fmt: skip
 
     def _residual_linear(self, linear, x, weight, reader) -> None:
@@ -177,9 +176,9 @@ class DecodeGraph:
         bias = linear.bias
         step.residual_linear_kernel[(config.programs,)](
             x, self._hidden, self._normed, self._sums_of_squares, self._hidden if bias is None else bias, weight,
-            self._token if reader is None else _scatter(reader), *linear.tensors, self._size, *linear.kernel.sizes(), ONE,
-            1 if reader is None else reader.kernel.input_size(),
-            HAS_BIAS=bias is not None, **_reader(reader), **config.settings, **self._early,
+            self._token if reader is None else _scatter(reader), *linear.weight_args(),
+            1 if reader is None else reader.kernel.input_size,
+            HAS_BIAS=bias is not None, **_reader(reader), **config.settings, **self._pdl,
         )  # fmt: skip
         self._blocks = config.programs
 
@@ -188,8 +187,8 @@ class DecodeGraph:
         if kind == 'residual' and linear.kernel.spec.in_features > _LONG_ROWS:
             kind = 'long residual'
         kernel = linear.kernel
-        tiles, warps, ahead = (WORDS_LAUNCH if kernel.form == layout.WORDS else BLOCKS_LAUNCH)[kind]
-        return LaunchConfig(kernel.programs(tiles, linear.tensors), kernel.constants(tiles, warps, ahead))
+        tiles, warps, prefetch = (WORDS_LAUNCH if kernel.layout == WORDS else BLOCKS_LAUNCH)[kind]
+        return LaunchConfig(kernel.programs(tiles, linear.codes), kernel.launch_settings(tiles, warps, prefetch))
 
 
 def _scatter(linear) -> torch.Tensor:
@@ -198,11 +197,11 @@ def _scatter(linear) -> torch.Tensor:
 
 
 def _reader(linear) -> dict:
-    """The layout in which the next linear reads its input, for write_input(); None is lm_head."""
+    """The layout in which the next linear reads its input, for store_input(); None is lm_head."""
     if linear is None:
-        return {'HAS_SCATTER': False, 'READER': layout.WORDS, 'READER_BITS': 0}
+        return {'HAS_SCATTER': False, 'READER_LAYOUT': WORDS, 'READER_BITS': 0}
     return {
         'HAS_SCATTER': linear.input_scatter is not None,
-        'READER': linear.kernel.form,
+        'READER_LAYOUT': linear.kernel.layout,
         'READER_BITS': linear.kernel.bits,
     }

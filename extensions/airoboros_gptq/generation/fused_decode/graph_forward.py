@@ -16,7 +16,7 @@ import torch
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ...errors import first_line
-from ...kernels.triton.device import on
+from ...kernels.triton.device import device_guard
 from ...util.torch_errors import is_out_of_memory
 from ..kv_cache import GrowingCache
 from ..logits_to_keep import LOGITS_TO_KEEP, requested
@@ -64,10 +64,10 @@ class GraphForward:
         if self.graph is not None and len(args) < 2 and self._can_run(ids, cache, kwargs):
             if ids.shape[1] > 1 or not cache.length:
                 self._release_graph()
-                with on(ids.device):
+                with device_guard(ids.device):
                     return _output(self._prefill(cache, ids, requested(kwargs)), cache)
             try:
-                with self._lock, on(ids.device):
+                with self._lock, device_guard(ids.device):
                     return _output(self._decode_one(cache, ids).clone(), cache)
             except Exception as e:
                 if is_out_of_memory(e):

@@ -10,7 +10,7 @@ from torch import nn
 
 from ...kernels.linear import GPTQLinear
 from ...kernels.triton.kernel import TritonKernel
-from ...kernels.triton.weight_layout import COLUMNS
+from ...kernels.triton.weight_layout import COLUMN_MULTIPLE
 from ...util.types import TransformersModel
 from .architectures import architecture_of
 from .architectures.base import Architecture
@@ -39,9 +39,13 @@ class FusedLinear:
     )
 
     @property
-    def tensors(self) -> tuple[torch.Tensor, ...]:
-        """codes, scales, zeros, as the kernels take them."""
-        return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """codes, scales, zeros of all linears."""
+        return self.codes, self.scales, self.zeros
+
+    def weight_args(self, outputs: int | None = None) -> tuple[Any, ...]:
+        """TritonKernel.weight_args() of all linears; `outputs` in place of the number of their outputs."""
+        return self.kernel.weight_args(self.tensors, outputs or self.outputs)
 
     @property
     def order(self) -> torch.Tensor | None:
@@ -62,7 +66,7 @@ class FusedLinear:
             hidden += self.bias.to(x.dtype)
 
     def _dequantised(self, dtype: torch.dtype) -> torch.Tensor:
-        return self.kernel.dequantise(dtype, self.tensors, self.outputs, self.output_scatter)
+        return self.kernel.dequantize(dtype, self.tensors, self.outputs, self.output_scatter)
 
 
 @dataclass
@@ -156,8 +160,10 @@ def _join(modules: list[nn.Module]) -> FusedLinear:
     if len(kernels) < len(linears):
         raise CannotFuse('some of its linears run on another kernel')
     first: Any = kernels[0]
-    kinds = {(k.form, k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels}
-    if len(kinds) > 1 or any(k.spec.out_features % COLUMNS for k in kernels[:-1]):
+    kinds = {
+        (k.layout, k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels
+    }
+    if len(kinds) > 1 or any(k.spec.out_features % COLUMN_MULTIPLE for k in kernels[:-1]):
         raise CannotFuse('its linears differ in width, groups or zeros')
     if not all(_same_order(k.order, first.order) for k in kernels):
         raise CannotFuse('linears with one input order it differently')

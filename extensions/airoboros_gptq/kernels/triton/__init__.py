@@ -1,1 +1,1 @@
-"""Triton's kernels for NVIDIA GPUs: GPTQ linears of one row and of many, attention over a cache, and what lies between."""
+"""Triton's kernels for NVIDIA GPUs: GPTQ linears, for one row and for many."""

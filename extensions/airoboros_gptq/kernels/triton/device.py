@@ -1,4 +1,4 @@
-"""Triton launches on the current device, wherever its tensors lie: on another one's stream, in no order with what wrote them."""
+"""Triton launches on the current device, not on that of its tensors: on another GPU's stream it would not wait for their data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import contextlib
 import torch
 
 
-def on(device: torch.device):
-    """A context in which kernels are launched on `device`."""
+def device_guard(device: torch.device) -> contextlib.AbstractContextManager:
+    """Makes `device` the current one, where it is a GPU."""
     return torch.cuda.device(device) if device.type == 'cuda' else contextlib.nullcontext()

@@ -1,97 +1,96 @@
-"""x @ w for one row, in either layout of the weight (layout.py), as the kernels of a step need it."""
+"""x @ w for one row, in each layout of the weight (weight_layout.py), as a kernel and as a part of fused kernels."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from . import weight_layout as layout
-from .gemv_mma import block_sums, write_split
-from .gemv_words import TILE, factors, place_of, tile_sums
-from .pdl import await_inputs
+from . import weight_layout
+from .gemv_mma import gemv_mma, store_split
+from .gemv_words import WORD_TILE, gemv_words, input_offset, input_scale
+from .pdl import grid_dependency_wait
 
-WORDS, BLOCKS, TENSOR = (tl.constexpr(form) for form in layout.FORMS)
+WORDS, MMA_EMULATED, MMA = (tl.constexpr(layout) for layout in weight_layout.LAYOUTS)
 
 
 @triton.jit
-def linear_sums(
-    x, codes, scales, zeros, program, programs, words, groups, words_per_group, one,
-    HALVES: tl.constexpr, FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr,
-    TILES: tl.constexpr, AHEAD: tl.constexpr, EARLY: tl.constexpr,
+def gemv(
+    x, codes, scales, zeros, program, programs, units, groups, units_per_group, one_bits,
+    MATRICES: tl.constexpr, LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr,
+    TILES: tl.constexpr, PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """x times the columns_of() a program: fp32 [HALVES, C]. Of two halves, the second's columns are as far on as there are
-    columns in all programs.
+    """x [K], as store_input() stores it, times the output_columns() of a program: fp32 [MATRICES, C].
+
+    Two matrices, as gate and up, are joined: the second's columns follow those of all `programs` of the first. The arguments from
+    `units` to `one_bits` and from LAYOUT to PREFETCH are TritonKernel.weight_args() and launch_settings().
     """
-    if FORM == WORDS:
-        await_inputs(EARLY)
-        both = tl.arange(0, TILES)
-        SIDE: tl.constexpr = TILES // HALVES
-        tiles = program * SIDE + both % SIDE + both // SIDE * programs * SIDE
-        sums = tile_sums(x, codes, scales, zeros, tiles, words, groups, words_per_group, one, BITS, HAS_ZEROS, WARPS * 32, TILES,
-                         AHEAD)  # fmt: skip
-        return tl.reshape(sums, [HALVES, SIDE * TILE])
+    if LAYOUT == WORDS:
+        grid_dependency_wait(USE_PDL)
+        tile = tl.arange(0, TILES)
+        PER_MATRIX: tl.constexpr = TILES // MATRICES
+        tiles = program * PER_MATRIX + tile % PER_MATRIX + tile // PER_MATRIX * programs * PER_MATRIX
+        sums = gemv_words(x, codes, scales, zeros, tiles, units, groups, units_per_group, one_bits, BITS, HAS_ZEROS, WARPS * 32,
+                          TILES, PREFETCH)  # fmt: skip
+        return tl.reshape(sums, [MATRICES, PER_MATRIX * WORD_TILE])
     else:
-        sums = block_sums(x, codes, scales, zeros, program, programs, words, groups, words_per_group,
-                          HAS_ZEROS, WARPS, HALVES, AHEAD, FORM == TENSOR, EARLY)  # fmt: skip
-        return tl.reshape(sums, [HALVES, 32])
+        sums = gemv_mma(x, codes, scales, zeros, program, programs, units, groups, units_per_group,
+                        HAS_ZEROS, WARPS, MATRICES, PREFETCH, LAYOUT == MMA, USE_PDL)  # fmt: skip
+        return tl.reshape(sums, [MATRICES, 32])
 
 
 @triton.jit
-def columns_of(program, HALVES: tl.constexpr, FORM: tl.constexpr, TILES: tl.constexpr):
-    """The columns [C] of a program's sums, of the first half."""
-    if FORM == WORDS:
-        return program * (TILES // HALVES * TILE) + tl.arange(0, TILES // HALVES * TILE)
+def output_columns(program, MATRICES: tl.constexpr, LAYOUT: tl.constexpr, TILES: tl.constexpr):
+    """The columns [C] of a program's sums, of the first matrix."""
+    if LAYOUT == WORDS:
+        return program * (TILES // MATRICES * WORD_TILE) + tl.arange(0, TILES // MATRICES * WORD_TILE)
     else:
         n = tl.arange(0, 32)
         return program * 32 + n // 4 + n % 4 * 8
 
 
 @triton.jit
-def write_input(y, at, value, inside, size, READER: tl.constexpr, BITS: tl.constexpr):
-    """y: values at these places of the input [K] of a linear in the form READER, as its linear_sums() takes them. BITS 0 is for a
-    reader that is no linear of ours. `size` is the reader's input_size().
+def store_input(y, feature, value, mask, size, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr):
+    """Values of these features into y, as gemv() of a linear in READER_LAYOUT reads its x [K]. READER_BITS is 0 for a reader that
+    is no quantised linear and takes x as it is. `size` is the reader's TritonKernel.input_size.
     """
-    if READER == WORDS:
-        tl.store(y + place_of(at, size, BITS), value * factors(at, BITS), mask=inside)
+    if READER_LAYOUT == WORDS:
+        tl.store(y + input_offset(feature, size, READER_BITS), value * input_scale(feature, READER_BITS), mask=mask)
     else:
-        write_split(y, at, value, inside, size)
+        store_split(y, feature, value, mask, size)
 
 
 @triton.jit
-def input_kernel(
+def arrange_input_kernel(
     x,
     order,
     y,
     size,
     reader_size,
     HAS_ORDER: tl.constexpr,
-    READER: tl.constexpr,
-    BITS: tl.constexpr,
-    WIDTH: tl.constexpr,
+    READER_LAYOUT: tl.constexpr,
+    READER_BITS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    """y fp32 [M, K] = x [M, K], each row as linear_sums() takes it, its features in `order`."""
+    """y fp32 [M, K] = x [M, K], each row as gemv() reads it, its features in `order`."""
     row = tl.program_id(0) * size
-    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
-    inside = at < size
-    source = tl.load(order + at, mask=inside, other=0) if HAS_ORDER else at
-    write_input(
-        y + row, at, tl.load(x + row + source, mask=inside, other=0).to(tl.float32), inside, reader_size, READER, BITS
-    )
+    feature = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    mask = feature < size
+    source = tl.load(order + feature, mask=mask, other=0) if HAS_ORDER else feature
+    value = tl.load(x + row + source, mask=mask, other=0).to(tl.float32)
+    store_input(y + row, feature, value, mask, reader_size, READER_LAYOUT, READER_BITS)
 
 
 @triton.jit
-def rows_kernel(
-    x, y, codes, scales, zeros, inputs, outputs, words, groups, words_per_group, one,
-    FORM: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
-    AHEAD: tl.constexpr, EARLY: tl.constexpr,
+def gemv_kernel(
+    x, y, inputs, codes, scales, zeros, outputs, units, groups, units_per_group, one_bits,
+    LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """x fp32 [M, K], each row as linear_sums() takes it, to y [M, N]: programs for each row side by side, which share what they
-    read.
-    """
+    """x fp32 [M, K], each row as gemv() reads it, to y [M, N]: the programs of all rows side by side share what they read."""
     row, program = tl.program_id(0), tl.program_id(1)
-    sums = linear_sums(
-        x + row * inputs, codes, scales, zeros, program, 0, words, groups, words_per_group, one,
-        1, FORM, BITS, HAS_ZEROS, WARPS, TILES, AHEAD, EARLY,
+    sums = gemv(
+        x + row * inputs, codes, scales, zeros, program, 0, units, groups, units_per_group, one_bits,
+        1, LAYOUT, BITS, HAS_ZEROS, WARPS, TILES, PREFETCH, USE_PDL,
     )  # fmt: skip
-    column = columns_of(program, 1, FORM, TILES)
+    column = output_columns(program, 1, LAYOUT, TILES)
     tl.store(y + row * outputs + column, tl.sum(sums, 0).to(y.dtype.element_ty), mask=column < outputs)

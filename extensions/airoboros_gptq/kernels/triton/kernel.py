@@ -1,11 +1,13 @@
-"""Triton's kernels, which PyTorch for NVIDIA GPUs brings with it: 2, 3, 4 and 8 bits, any group size, act-order.
+"""The kernel in Triton, which PyTorch for NVIDIA GPUs brings along on Linux: 2, 3, 4 and 8 bits, any group size, act-order.
 
-How they compute stands in `core/gpu/blocks.py` and `core/gpu/matmul.py`.
+gemv_words.py and gemv_mma.py say how it computes.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -14,17 +16,17 @@ from ...errors import first_line
 from ..base import Kernel
 from ..packing import PackedLinear
 from ..rules import TRITON
-from . import weight_layout as layout
-from .device import on
+from . import weight_layout
+from .device import device_guard
+from .weight_layout import BLOCK_ROWS, MMA, MMA_EMULATED, WORDS
 
 log = logging.getLogger('airoboros_gptq')
 
-FEW = 8  # rows up to which each is multiplied by itself; more go through a dequantised copy and PyTorch's matmul
-# Of a program: tiles, warps, and what is read ahead.
-_WAYS = {layout.WORDS: (4, 4, 1), layout.BLOCKS: (1, 8, 4), layout.TENSOR: (1, 8, 4)}
-_WIDTH = 1024  # features of a row that a program arranges
-_DEQUANTISED = 128  # words of a column, or rows of blocks, that a program dequantises
-_forms: dict[torch.device, int] = {}
+MAX_GEMV_ROWS = 8  # up to here rows are multiplied one by one; more by PyTorch's matmul with a dequantised copy
+# By layout: tiles per program, warps, and PREFETCH of gemv().
+_LAUNCH = {WORDS: (4, 4, 1), MMA_EMULATED: (1, 8, 4), MMA: (1, 8, 4)}
+_INPUT_BLOCK = 1024  # features that a program of arrange_input_kernel arranges
+_DEQUANTIZE_WORDS = 128  # words of a column, or rows of blocks, that a program dequantises
 
 
 class TritonKernel(Kernel):
@@ -36,121 +38,146 @@ class TritonKernel(Kernel):
     zeros: torch.Tensor | None
     order: torch.Tensor | None
 
-    def repack(self, packed: PackedLinear, form: int | None = None) -> dict[str, torch.Tensor | None]:
-        """The tensors of weight_layout.Layout, in the layout `form`; the fastest that fits where it is None."""
-        if form is None:
-            form = _form_of_blocks(packed.qweight.device) if layout.fits_blocks(self.spec) else layout.WORDS
-        self.form, self.bits = form, TRITON.stored_bits(self.spec.bits)
-        return layout.make_layout(packed, self.spec, form)._asdict()
+    def repack(self, packed: PackedLinear, layout: int | None = None) -> dict[str, torch.Tensor | None]:
+        """The tensors of a TiledWeight in `layout`; in the fastest that fits where it is None."""
+        if layout is None:
+            fits = weight_layout.fits_blocks(self.spec)
+            layout = _fastest_block_layout(packed.qweight.device) if fits else WORDS
+        self.layout, self.bits = layout, TRITON.stored_bits(self.spec.bits)
+        return weight_layout.repack(packed, self.spec, layout)._asdict()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        from .gemv import input_kernel, rows_kernel
-        from .gemv_words import ONE
+        from .gemv import arrange_input_kernel, gemv_kernel
         from .permute import permute_columns
 
         x = x.contiguous()
-        count, size = x.shape
-        with on(x.device):
-            if count > FEW:
-                return torch.nn.functional.linear(permute_columns(x, self.order), self.dequantise(x.dtype))
-            arranged = torch.empty(count, size, dtype=torch.float32, device=x.device)
-            input_kernel[(count, -(-size // _WIDTH))](
-                x, x if self.order is None else self.order, arranged, size, self.input_size(),
-                HAS_ORDER=self.order is not None, READER=self.form, BITS=self.bits, WIDTH=_WIDTH,
+        rows, inputs = x.shape
+        with device_guard(x.device):
+            if rows > MAX_GEMV_ROWS:
+                return torch.nn.functional.linear(permute_columns(x, self.order), self.dequantize(x.dtype))
+            arranged = torch.empty(rows, inputs, dtype=torch.float32, device=x.device)
+            arrange_input_kernel[(rows, -(-inputs // _INPUT_BLOCK))](
+                x, x if self.order is None else self.order, arranged, inputs, self.input_size,
+                HAS_ORDER=self.order is not None, READER_LAYOUT=self.layout, READER_BITS=self.bits, BLOCK=_INPUT_BLOCK,
             )  # fmt: skip
-            y = torch.empty(count, self.spec.out_features, dtype=x.dtype, device=x.device)
-            tiles, warps, ahead = _WAYS[self.form]
-            rows_kernel[(count, self.programs(tiles))](
-                arranged, y, *self.tensors(), size, self.spec.out_features, *self.sizes(), ONE,
-                EARLY=False, **self.constants(tiles, warps, ahead),
+            y = torch.empty(rows, self.spec.out_features, dtype=x.dtype, device=x.device)
+            tiles, warps, prefetch = _LAUNCH[self.layout]
+            gemv_kernel[(rows, self.programs(tiles))](
+                arranged, y, inputs, *self.weight_args(),
+                USE_PDL=False, **self.launch_settings(tiles, warps, prefetch),
             )  # fmt: skip
             return y
 
-    def dequantise(
+    def dequantize(
         self,
         dtype: torch.dtype,
-        tensors: tuple | None = None,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None,
         outputs: int | None = None,
-        rows: torch.Tensor | None = None,
+        output_scatter: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The weight [N, K] in `dtype`, features of the input in the order of `order`; of `tensors` with `outputs` columns, where
-        several linears lie side by side. `rows` int32 [N] says where each column's row is to stand.
+        """The weight [N, K] in `dtype`, input features in `order`. `tensors` and `outputs` are those of weight_args(). Output n
+        is row output_scatter[n], int32 [N].
         """
-        from .gemv_mma import dequantise_blocks_kernel
-        from .gemv_words import dequantise_kernel
+        from .gemv_mma import dequantize_blocks_kernel
+        from .gemv_words import dequantize_words_kernel
 
-        outputs = outputs or self.spec.out_features
-        codes, *others = tensors or self.tensors()
+        codes, scales, zeros, outputs, *sizes, _ = self.weight_args(tensors, outputs)
         weight = torch.empty(outputs, self.spec.in_features, dtype=dtype, device=codes.device)
-        common = (weight, codes, *others, codes if rows is None else rows, outputs, *self.sizes())
-        flags = {'HAS_ZEROS': self.zeros is not None, 'HAS_ROWS': rows is not None}
-        words = self.sizes()[0]
-        with on(weight.device):
-            if self.form == layout.WORDS:
-                dequantise_kernel[(-(-words // _DEQUANTISED), len(codes))](
-                    *common, BITS=self.bits, BLOCK=_DEQUANTISED, **flags
-                )
+        args = (weight, codes, scales, zeros, codes if output_scatter is None else output_scatter, outputs, *sizes)
+        flags = {'HAS_ZEROS': self.zeros is not None, 'HAS_SCATTER': output_scatter is not None}
+        units, tiles = sizes[0], len(codes)
+        with device_guard(weight.device):
+            if self.layout == WORDS:
+                grid = (-(-units // _DEQUANTIZE_WORDS), tiles)
+                dequantize_words_kernel[grid](*args, BITS=self.bits, BLOCK=_DEQUANTIZE_WORDS, **flags)
             else:
-                steps = _DEQUANTISED // layout.BLOCK_ROWS
-                dequantise_blocks_kernel[(-(-words // steps), len(codes))](*common, STEPS=steps, **flags)
+                blocks = _DEQUANTIZE_WORDS // BLOCK_ROWS
+                dequantize_blocks_kernel[(-(-units // blocks), tiles)](*args, BLOCKS=blocks, **flags)
         return weight
 
-    def tensors(self) -> tuple:
-        """codes, scales and zeros, as the kernels take them."""
-        return self.codes, self.scales, self.codes if self.zeros is None else self.zeros
-
-    def sizes(self) -> tuple[int, int, int]:
-        """Words of a column, or blocks; groups; words or blocks of a group."""
-        rows = 32 // self.bits if self.form == layout.WORDS else layout.BLOCK_ROWS
-        return self.spec.in_features // rows, self.scales.shape[1], self.spec.group_size // rows
-
+    @property
     def input_size(self) -> int:
-        """What gpu.sums.write_input() must know besides form and bits."""
-        return self.sizes()[0] if self.form == layout.WORDS else self.spec.in_features
+        """What store_input() of gemv.py must know of the input besides layout and bits."""
+        return self._units if self.layout == WORDS else self.spec.in_features
 
-    def programs(self, tiles: int, tensors: tuple | None = None) -> int:
-        """Programs of a launch, of `tensors` where several linears lie side by side."""
-        return -(-len((tensors or self.tensors())[0]) // tiles)
+    def weight_args(
+        self,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None,
+        outputs: int | None = None,
+    ) -> tuple[Any, ...]:
+        """The arguments about the weight that the kernels share, in their order: codes, scales, zeros, outputs, units, groups,
+        units_per_group, one_bits. A unit is a word of a column, or a block.
 
-    def constants(self, tiles: int, warps: int, ahead: int) -> dict:
-        """Compile-time settings of gpu.sums.linear_sums(), for programs of so many tiles."""
-        if self.form != layout.WORDS:
-            steps, _, per_group = self.sizes()
-            while per_group % ahead or steps % ahead:
-                ahead //= 2
+        `tensors` are codes, scales and zeros of several linears with one input, side by side, with `outputs` columns.
+        """
+        from .gemv_words import ONE_BITS
+
+        codes, scales, zeros = tensors or (self.codes, self.scales, self.zeros)
+        per_group = self.spec.group_size // self._unit_rows
+        zeros = codes if zeros is None else zeros  # not read
+        return (
+            codes,
+            scales,
+            zeros,
+            outputs or self.spec.out_features,
+            self._units,
+            scales.shape[1],
+            per_group,
+            ONE_BITS,
+        )
+
+    def programs(self, tiles: int, codes: torch.Tensor | None = None) -> int:
+        """The grid of a launch with so many tiles per program; of the joined `codes` of several linears."""
+        return -(-len(self.codes if codes is None else codes) // tiles)
+
+    def launch_settings(self, tiles: int, warps: int, prefetch: int) -> dict[str, Any]:
+        """Compile-time settings of gemv() for programs of so many tiles. `prefetch`: whether the next words are read while one
+        block of them is worked on, or how many blocks a warp reads at once; fewer where they do not divide a group.
+        """
+        if self.layout != WORDS:
+            per_group = self.spec.group_size // BLOCK_ROWS
+            while per_group % prefetch or self._units % prefetch:
+                prefetch //= 2
         return {
-            'FORM': self.form,
+            'LAYOUT': self.layout,
             'BITS': self.bits,
             'HAS_ZEROS': self.zeros is not None,
             'WARPS': warps,
             'TILES': tiles,
-            'AHEAD': ahead,
+            'PREFETCH': prefetch,
             'num_warps': warps,
         }
 
+    @property
+    def _unit_rows(self) -> int:
+        return 32 // self.bits if self.layout == WORDS else BLOCK_ROWS
 
-def _form_of_blocks(device: torch.device) -> int:
-    """On a GPU, how blocks are best computed, looked up once: their code for tensor cores stands or falls with how Triton lays
-    out its threads, so it is tried first.
+    @property
+    def _units(self) -> int:
+        return self.spec.in_features // self._unit_rows
+
+
+@lru_cache
+def _fastest_block_layout(device: torch.device) -> int:
+    """The layout for linears that fit in blocks. Whether the code for tensor cores works depends on how Triton lays out its
+    threads, so it is tried first, once per device.
     """
     if device.type != 'cuda':
-        return layout.BLOCKS
-    if device not in _forms:
-        _forms[device] = layout.WORDS
-        if not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0):
-            try:
-                works, why = _deviation_on_tensor_cores(device) < 1e-3, 'its sums are wrong'
-            except Exception as e:
-                works, why = False, first_line(e)
-            if works:
-                _forms[device] = layout.TENSOR
-            else:
-                log.warning('4-bit linears run without tensor cores, slower: this Triton does not suit them (%s)', why)
-    return _forms[device]
+        return MMA_EMULATED
+    if torch.version.hip or torch.cuda.get_device_capability(device) < (8, 0):
+        return WORDS
+    try:
+        works, reason = _mma_deviation(device) < 1e-3, 'its sums are wrong'
+    except Exception as e:
+        works, reason = False, first_line(e)
+    if works:
+        return MMA
+    log.warning('4-bit linears run without tensor cores, slower: they do not work with this Triton (%s)', reason)
+    return WORDS
 
 
-def _deviation_on_tensor_cores(device: torch.device) -> float:
-    """Of a small random linear from its dequantised copy."""
+def _mma_deviation(device: torch.device) -> float:
+    """The relative deviation of a small random linear on tensor cores from its dequantised copy."""
     with torch.random.fork_rng([device]), torch.no_grad():
         torch.manual_seed(0)
         spec = LinearSpec(256, 64, 4, 128, False)
@@ -160,7 +187,7 @@ def _deviation_on_tensor_cores(device: torch.device) -> float:
             torch.rand(2, 64, device=device).half(),
             None,
         )
-        kernel = TritonKernel(packed, spec, form=layout.TENSOR)
+        kernel = TritonKernel(packed, spec, layout=MMA)
         x = torch.randn(1, 256, device=device)
-        right = torch.nn.functional.linear(x, kernel.dequantise(torch.float32))
-        return float((kernel(x) - right).norm() / right.norm())
+        expected = torch.nn.functional.linear(x, kernel.dequantize(torch.float32))
+        return float((kernel(x) - expected).norm() / expected.norm())
