@@ -13,10 +13,10 @@ import json
 import sys
 from typing import Any
 
-Settings = dict  # of PyYAML: keys and values of any kind
+Settings = dict[Any, Any]
 
 
-def read(text: str | None) -> Settings[Any, Any]:
+def read(text: str | None) -> Settings:
     """The mapping in a file; ValueError with the reason where there is none."""
     import yaml
 
@@ -29,7 +29,7 @@ def read(text: str | None) -> Settings[Any, Any]:
     return content or {}
 
 
-def listed(settings: Settings[Any, Any], implied: list[str]) -> list[str]:
+def listed(settings: Settings, implied: list[str]) -> list[str]:
     """default_extensions; `implied` where the file does not say."""
     names = settings.get('default_extensions', implied)
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
@@ -37,14 +37,12 @@ def listed(settings: Settings[Any, Any], implied: list[str]) -> list[str]:
     return list(names or [])
 
 
-def enable(settings: Settings[Any, Any], extension: str, implied: list[str]) -> Settings[Any, Any]:
+def enable(settings: Settings, extension: str, implied: list[str]) -> Settings:
     """With the extension as the last of default_extensions."""
     return {**settings, 'default_extensions': [*listed(settings, implied), extension]}
 
 
-def disable(
-    settings: Settings[Any, Any], extension: str, implied: list[str] | None, presets: list[str]
-) -> Settings[Any, Any]:
+def disable(settings: Settings, extension: str, implied: list[str] | None, presets: list[str]) -> Settings:
     """Without the extension, and without a preset that is deleted with it."""
     names, left = listed(settings, []), dict(settings)
     if extension in names:
@@ -57,7 +55,7 @@ def disable(
     return left
 
 
-def forget_models(sections: Settings[Any, Any], loader: str, templates: list[str]) -> Settings[Any, Any]:
+def forget_models(sections: Settings, loader: str, templates: list[str]) -> Settings:
     """config-user.yaml without the loader and the templates that are deleted, and without sections left empty by that."""
     dead = [('loader', loader.lower())] + [('instruction_template', name.lower()) for name in templates]
     left = {}

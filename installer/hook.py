@@ -41,7 +41,7 @@ def stage_entry(webui: Webui, parts: dict[str, Part]) -> None:
 
 
 def commit_entry(webui: Webui) -> None:
-    """Puts the staged folder in its place, and what is there out of it; the module must be there by now."""
+    """Puts the staged folder in place of an older one. The module must be there by now."""
     files.sync(webui.hook_module)
     files.sync(webui.root)
     remove_whole_entry(webui)
@@ -50,7 +50,7 @@ def commit_entry(webui: Webui) -> None:
 
 
 def remove_whole_entry(webui: Webui) -> None:
-    """Deletes the .dist-info folder; it is no distribution any more as soon as it is renamed."""
+    """Deletes the .dist-info folder. Renamed, it is no distribution any more."""
     if webui.hook_entry.is_dir():
         files.remove(old_entry(webui))
         os.rename(webui.hook_entry, old_entry(webui))
@@ -59,7 +59,7 @@ def remove_whole_entry(webui: Webui) -> None:
 
 
 def remove(webui: Webui, known: dict[str, list[str]]) -> None:
-    """Takes the hook out, but for files that were edited; an entry point that stays keeps its module."""
+    """Deletes the hook, except files that were edited. An entry point that stays keeps its module."""
     if is_whole(webui, known):
         remove_whole_entry(webui)
     for path in (*(webui.hook_entry / name for name in reversed(HOOK_ENTRY)), webui.hook_module):

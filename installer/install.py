@@ -1,8 +1,8 @@
 """Installs or upgrades the extension in a webui.
 
 Everything is written beside its target first; then the targets change by renames alone. So a full disk changes nothing,
-and a webui that starts at any instant finds the old extension whole, the new one whole, or none: script.py, without
-which a webui takes a folder for no extension, is deleted first and comes back last. Settings come after that.
+and a webui that starts in between finds the old extension, the new one or none, but never a mixture: script.py is deleted
+first and comes back last, and a webui ignores a folder without it. The start hook and the settings follow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from . import NAME, ROOT, InstallError, files, hook, read_version
 from .leftovers import holds_nothing, remove_leftovers
 from .manifest import Manifest, begin, dump, encode, finish, is_unfinished, read_manifest
-from .payload import HOOK_ENTRY, Part, can_have_hook, find_parts
+from .payload import HOOK_ENTRY, Part, can_have_hook, find_parts, known_hooks
 from .report import report_install
 from .saved_settings import plan_enable
 from .webui_tree import Webui
@@ -22,7 +22,7 @@ from .webui_tree import Webui
 
 @dataclass
 class Plan:
-    """What is to be done to each path, relative to the webui."""
+    """What to do with each path, relative to the webui."""
 
     writes: list[str]
     removals: list[str]
@@ -85,8 +85,9 @@ def _previous(webui: Webui, mode: str) -> Manifest:
 def _compare(webui: Webui, parts: dict[str, Part], known: dict[str, list[str]]) -> Plan:
     """Decides by fingerprints: a file is replaced or deleted only where its content is what install.py wrote."""
     plan = Plan([], [], [], {})
+    hooks = known_hooks(webui)
     for rel in sorted({*parts, *known}):
-        have, ours = files.fingerprint(webui.at(rel)), known.get(rel, [])
+        have, ours = files.fingerprint(webui.at(rel)), known.get(rel, []) + hooks.get(rel, [])
         wanted = parts[rel].fingerprint if rel in parts else None
         if wanted and have == wanted:
             plan.records |= {rel: [wanted]} if ours else {}  # the same file was there before: uninstall leaves it
@@ -98,7 +99,7 @@ def _compare(webui: Webui, parts: dict[str, Part], known: dict[str, list[str]]) 
         elif have is not None:
             plan.kept.append(rel)
             plan.records |= {rel: ours} if ours else {}
-    _keep_edited_hook(webui, plan, parts, known)
+    _keep_edited_hook(webui, plan, known, hooks)
     script = webui.rel(webui.extension / 'script.py')
     inside = [rel for rel in plan.writes + plan.removals if webui.at(rel).is_relative_to(webui.extension)]
     if inside and script in plan.records and script in parts and script not in plan.writes + plan.kept:
@@ -106,11 +107,10 @@ def _compare(webui: Webui, parts: dict[str, Part], known: dict[str, list[str]]) 
     return plan
 
 
-def _keep_edited_hook(webui: Webui, plan: Plan, parts: dict[str, Part], known: dict[str, list[str]]) -> None:
+def _keep_edited_hook(webui: Webui, plan: Plan, known: dict[str, list[str]], hooks: dict[str, list[str]]) -> None:
     """Leaves the .dist-info folder as it is where somebody has changed it: it is replaced as a whole or not at all."""
     entry = [webui.rel(webui.hook_entry / name) for name in HOOK_ENTRY]
-    ours = {rel: [*known.get(rel, []), *([parts[rel].fingerprint] if rel in parts else [])] for rel in entry}
-    if hook.is_whole(webui, ours):
+    if hook.is_whole(webui, {rel: known.get(rel, []) + hooks[rel] for rel in entry}):
         return
     for rel in entry:
         if rel in plan.writes:

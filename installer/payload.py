@@ -16,7 +16,9 @@ COPIED_FOLDERS = PRESETS, TEMPLATES
 # Folders of the package that stay out of a webui. The demo page is what one uses without a webui.
 NOT_COPIED = ('demo',)
 HOOK_SOURCE = 'installer', 'start_hook'
-HOOK_ENTRY = 'METADATA', 'entry_points.txt'  # in this order, where they cannot go in as one folder
+HOOK_ENTRY = 'METADATA', 'entry_points.txt'
+# The hook's module in 0.1.0, for a webui whose manifest is gone because the extension's folder was deleted by hand.
+EARLIER_HOOKS = ('4bf6f6a2996c2af72ab232f90b24131b6b9ff4b3cd19917a2c71b79a2f7644bc',)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,13 @@ def hook_parts(webui: Webui) -> dict[str, Part]:
     if missing:
         raise InstallError(f'{missing[0]} is missing: run install.py from a complete copy of the project.')
     return {webui.rel(target): Part(source, str(fingerprint(source))) for target, source in sources.items()}
+
+
+def known_hooks(webui: Webui) -> dict[str, list[str]]:
+    """The fingerprints of the hook's files in this version and earlier ones: with or without a manifest, not the user's."""
+    known = {rel: [part.fingerprint] for rel, part in hook_parts(webui).items()}
+    known[webui.rel(webui.hook_module)] += EARLIER_HOOKS
+    return known
 
 
 def can_have_hook(webui: Webui) -> bool:

@@ -25,7 +25,7 @@ def report_install(webui: Webui, plan: Plan, previous: str, enabled: bool, newly
     was = f' in place of {previous}' if previous not in ('', version) else ''
     done = f'{_count(plan.writes)} written, {len(plan.removals)} removed'
     if not plan.writes and not plan.removals:
-        done = 'already installed, nothing to do'
+        done = 'already installed' if newly else 'already installed, nothing to do'
     print(f'{NAME} {version}{was}: {done}.')
     print(f'  {webui.extension}: the extension.')
     for folder in COPIED_FOLDERS:

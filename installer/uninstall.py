@@ -7,7 +7,7 @@ import os
 from . import NAME, InstallError, files, hook
 from .leftovers import holds_nothing, remove_leftovers
 from .manifest import Manifest, begin_uninstall, finish, read_manifest
-from .payload import COPIED_FOLDERS, hook_parts
+from .payload import COPIED_FOLDERS, known_hooks
 from .saved_settings import forget_models, restore_settings
 from .webui_tree import Webui
 
@@ -42,7 +42,7 @@ def uninstall(webui: Webui, python: str | None = None) -> None:
 
 
 def _remove_files(webui: Webui, manifest: Manifest) -> None:
-    """Deletes what has the content that install.py wrote. script.py goes first: a webui takes half of it for nothing."""
+    """Deletes what has the content that install.py wrote; script.py first, without which a webui ignores the rest."""
     script = webui.rel(webui.extension / 'script.py')
     for rel in sorted(manifest['files'], key=lambda rel: rel != script):
         path = webui.at(rel)
@@ -61,9 +61,9 @@ def _uninstall_unrecorded(webui: Webui) -> None:
                 f'{webui.extension} was not put there by install.py or holds files of your own: delete it by hand.'
             )
         files.remove(webui.extension)
-    parts = {rel: [part.fingerprint] for rel, part in hook_parts(webui).items()}
-    if any(os.path.lexists(webui.at(rel)) for rel in parts):
+    known = known_hooks(webui)
+    if any(os.path.lexists(webui.at(rel)) for rel in known):
         files.check_writable([webui.hook_module])
-        hook.remove(webui, parts)
+        hook.remove(webui, known)
         print(f'{webui.hook_module}: the start hook, all that was left of {NAME}, was removed.')
     print(f'{NAME} is not installed in {webui.root}.')

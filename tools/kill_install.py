@@ -19,6 +19,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import types
@@ -89,6 +90,16 @@ def installing(project: Path, link: bool = False, enable: bool = False, with_hoo
         for module in (installer, payload, install, check_environment):
             module.ROOT = project  # type: ignore[attr-defined]  # of this forked process alone
         install.install(Webui(root), link, enable, with_hook)
+
+    return action
+
+
+def installed_by(project: Path) -> Action:
+    """Has another version's own install.py install it."""
+
+    def action(root: Path) -> None:
+        command = [sys.executable, str(project / 'install.py'), 'webui', str(root), '--enable']
+        subprocess.run(command, check=True, capture_output=True)
 
     return action
 
@@ -321,7 +332,7 @@ def disturb(scenario: Scenario, work: Path, kills: Points, full_disks: Points, p
 
 
 def scenarios(project: Path, older: Path | None = None) -> list[Scenario]:
-    """Installs, upgrades from an older project, and uninstalls."""
+    """Installs and uninstalls; upgrades from an older version's folder, where there is one."""
     copy, enable = installing(project), installing(project, enable=True)
     link, bare = installing(project, link=True, enable=True), installing(project, with_hook=False)
     found = [
@@ -334,10 +345,10 @@ def scenarios(project: Path, older: Path | None = None) -> list[Scenario]:
         Scenario('uninstall of a link', [link], uninstalling, link, SETTINGS),
     ]
     if older:
-        old = installing(older, enable=True)
+        old = installed_by(older)
         found += [
             Scenario('upgrade', [old], enable, enable, SETTINGS),
-            Scenario('downgrade', [enable], old, old, SETTINGS),
+            Scenario('uninstall of the older version', [old], uninstalling, enable, SETTINGS),
         ]
     return found
 

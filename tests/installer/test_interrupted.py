@@ -14,7 +14,7 @@ import kill_install
 import pytest
 from install_helpers import NAME, Webui, put, run, snapshot
 
-from installer import files
+from installer import files, payload
 
 pytestmark = pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 
@@ -125,6 +125,25 @@ def test_a_hook_whose_extension_was_deleted_by_hand_is_removed(source, v4):
             (v4.data / folder / path.name).unlink()
     shutil.rmtree(v4.extension.parent)
     assert 'the start hook, all that was left' in run(source, 'uninstall', v4.root)
+    assert snapshot(v4.root) == before
+
+
+@pytest.mark.parametrize('earlier', [False, True], ids=['same', '0.1.0'])
+def test_a_hook_without_a_manifest_is_recognised(source, v4, earlier, monkeypatch, main):
+    """The extension's folder was deleted by hand and is installed anew: the hook is replaced and goes at uninstall."""
+    before = snapshot(v4.root)
+    run(source, 'webui', v4.root)
+    module = v4.root / f'{NAME}_early.py'
+    if earlier:
+        module.write_text('# as an earlier version has it\n')
+        monkeypatch.setattr(payload, 'EARLIER_HOOKS', (files.fingerprint(module),))
+    for folder in ('presets', 'instruction-templates'):
+        for path in (source / folder).glob('*.yaml'):
+            (v4.data / folder / path.name).unlink()
+    shutil.rmtree(v4.extension.parent)
+    assert main(['webui', str(v4.root)]) == 0
+    assert module.read_bytes() == (source / 'installer' / 'start_hook' / module.name).read_bytes()
+    assert main(['uninstall', str(v4.root)]) == 0
     assert snapshot(v4.root) == before
 
 

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_a_file_of_0_1_0_that_was_edited_is_kept_and_named(old):
 def project_0_1_0(tmp_path):
     project = tmp_path / '0.1.0'
     project.mkdir()
+    if not shutil.which('git'):
+        pytest.skip('git is not installed')
     archive = subprocess.run(['git', 'archive', COMMIT], cwd=ROOT, capture_output=True)
     if archive.returncode:
         pytest.skip('there is no git history here')

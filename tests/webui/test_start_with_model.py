@@ -140,10 +140,13 @@ def test_without_the_start_hook_it_is_loaded_again(start_api, make_webui):
 
 
 @needs('a GPTQ folder without the extension')
-def test_an_extension_that_was_deleted_by_hand_stops_nothing(start_api, make_webui):
-    without = make_webui('deleted')
+@pytest.mark.parametrize('gone', ['', 'script.py'], ids=['all', 'script.py'])
+def test_an_extension_that_was_deleted_by_hand_stops_nothing(start_api, make_webui, gone):
+    """Without script.py it is as an upgrade leaves it that was killed half way."""
+    without = make_webui(f'deleted-{gone}')
     renamed(webui_server.data_folder(without) / 'models')
-    shutil.rmtree(next(without.rglob('extensions/airoboros_gptq')))
-    server = start_api('--model', RENAMED, '--nowebui', of=without)
+    deleted = next(without.rglob('extensions/airoboros_gptq')) / gone
+    shutil.rmtree(deleted) if deleted.is_dir() else deleted.unlink()
+    server = start_api('--model', RENAMED, *(EXTENSION if gone else ()), '--nowebui', of=without)
     assert 'airoboros_gptq' not in server.log()
     assert server.loaded() == (RENAMED, 'Transformers')
