@@ -111,7 +111,7 @@ def _read(data: bytes) -> tuple[str, re.Match[str] | None]:
 
 def _name(entry: str) -> str:
     """The name in one entry of a list, without quotes and comment."""
-    return re.sub(r'(?:^|[ \t]+)#.*', '', entry).strip().strip('"\'')
+    return re.sub(r'(?:^|(?<=[ \t]))#.*', '', entry).strip().strip('"\'')
 
 
 def _block_name(line: str) -> str:

@@ -170,7 +170,6 @@ TESTED_IN = {
     'checkpoint.linear_spec': 'checkpoint/test_quant_inference.py',
     'checkpoint.tensor_info': 'checkpoint/test_safetensors_header.py',
     'generation.fused_decode': 'interpreted/test_decoding.py',
-    'generation.lm_head': 'model/test_load.py',
     'generation.logits_to_keep': 'generation/test_decode_loop.py',
     'generation.prompt_cache': 'generation/test_cached_generate.py',
     'generation.weights_fingerprint': 'generation/test_cached_generate.py',

@@ -1,4 +1,4 @@
-"""Every version's prompt to the letter, told twice: by core/formats.py, and by the webui's templates."""
+"""Every version's prompt to the letter, told twice: by airoboros/prompt_templates.py, and by the webui's templates."""
 
 from functools import cache
 

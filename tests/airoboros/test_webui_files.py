@@ -1,4 +1,4 @@
-"""The webui's template and preset against core/prompts.py: one layout, told twice."""
+"""The webui's template and preset against airoboros/conversation.py: one layout, told twice."""
 
 import pytest
 import yaml
