@@ -1,7 +1,7 @@
 """stream(): answers grow, stop when told, and failures come out where they are read."""
 
+import contextlib
 import threading
-import time
 from itertools import pairwise
 
 import pytest
@@ -43,28 +43,42 @@ def test_grows_to_the_whole_answer_with_its_indentation(tiny):
     assert '\n    _out_ = a + b\n    return _out_' in seen[-1]
 
 
-def test_closing_early_stops_the_model(tiny):
-    steps = []
-    hook = tiny[0].register_forward_hook(lambda *a: steps.append(1))
-    answers = stream(*tiny, PROMPT, Sampling(0, 1, 1.0, max_new_tokens=1000))
+@contextlib.contextmanager
+def paused(model, after):
+    """The model stands still after so many steps, until the event that this hands out is set. Its list has an item a step."""
+    go_on, steps = threading.Event(), []
+
+    def hook(*_):
+        steps.append(1)
+        if len(steps) >= after:
+            assert go_on.wait(60)
+
+    handle = model.register_forward_hook(hook)
     try:
-        next(answers)
-        answers.close()
-        stopped_at = len(steps)
-        time.sleep(0.3)
+        yield go_on, steps
     finally:
-        hook.remove()
-    assert len(steps) == stopped_at < 40
-    assert not workers()
+        go_on.set()
+        handle.remove()
+
+
+def test_closing_early_stops_the_model(tiny):
+    with paused(tiny[0], after=5) as (go_on, steps):
+        answers = stream(*tiny, PROMPT, Sampling(0, 1, 1.0, max_new_tokens=1000))
+        next(answers)
+        go_on.set()
+        answers.close()
+        assert not workers()  # so nothing can make another step
+        assert len(steps) < 40
 
 
 def test_a_stop_event_stops_it(tiny):
-    stop = threading.Event()
-    seen = []
-    for text in stream(*tiny, PROMPT, GREEDY, stop):
-        seen.append(text)
-        stop.set()
-    assert not workers()
+    with paused(tiny[0], after=5) as (go_on, steps):
+        seen = []
+        for text in stream(*tiny, PROMPT, GREEDY, go_on):
+            seen.append(text)
+            go_on.set()
+        assert not workers()
+        assert len(steps) <= 6
     assert len(seen[-1]) < len(greedy(*tiny, PROMPT))
 
 
