@@ -52,7 +52,7 @@ def empty_cache(monkeypatch, tmp_path, forget_library):
 def library(request):
     """The compiled library as it is for this processor, and as for one without AVX-512."""
     from airoboros_gptq.kernels.cpu import bindings
-    from airoboros_gptq.kernels.cpu.compile import compile_library
+    from airoboros_gptq.kernels.cpu.library_cache import compiled_library
 
     reason = bindings.unavailable_reason()
     if reason is not None:
@@ -61,7 +61,8 @@ def library(request):
         return bindings.load_library()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('AIROBOROS_GPTQ_CXXFLAGS', '-mno-avx512f')
-        library = bindings.open_library(compile_library())
+        with compiled_library() as path:
+            library = bindings.open_library(path)
     assert library.gptq_instruction_set() == b'AVX2'
     return library
 

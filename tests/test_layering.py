@@ -38,7 +38,8 @@ ALLOWED = {
 ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.
 STDLIB = {
-    *('errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules', 'kernels.cpu.compile'),
+    *('errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules'),
+    *('kernels.cpu.compile', 'kernels.cpu.library_cache'),
     *('session', 'cli', '__init__', '__main__', 'script'),
     *('model.load', 'model.progress'),  # the hint to read a checkpoint ahead goes before the import of torch
 }

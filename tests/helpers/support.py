@@ -25,7 +25,7 @@ NO_AUTO_GPTQ = 'the package auto-gptq is not installed (pip install --no-deps au
 
 def cpu_kernel():
     """The kernel that auto takes on this CPU for an ordinary file."""
-    from airoboros_gptq.kernels.cpu.compile import unsupported_reason
+    from airoboros_gptq.kernels.cpu.library_cache import unsupported_reason
 
     return 'native-cpu' if unsupported_reason() is None else 'torch-int4'
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..checkpoint.linear_spec import BITS, LinearSpec
 from ..errors import GPTQError
-from .cpu import compile as cpu_compile
+from .cpu import library_cache
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -95,7 +95,7 @@ class NativeCpuRule(KernelRule):
         return None
 
     def missing_requirement(self, target: Target) -> str | None:
-        return cpu_compile.unsupported_reason()
+        return library_cache.unsupported_reason()
 
     def compute_dtype(self, device_type: str) -> str:
         return 'bfloat16' if device_type == 'cpu' else 'float16'

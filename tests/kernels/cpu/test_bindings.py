@@ -3,12 +3,14 @@
 import logging
 import os
 import re
+import shutil
 
 import pytest
 import torch
 from airoboros_gptq.checkpoint.linear_spec import LinearSpec
 from airoboros_gptq.kernels.cpu import bindings
 from airoboros_gptq.kernels.cpu.bindings import gemm, repack
+from airoboros_gptq.kernels.cpu.library_cache import compiled_library
 from airoboros_gptq.kernels.packing import dequantize
 from airoboros_gptq.kernels.registry import select_kernel
 from airoboros_gptq.kernels.rules import rule_for, target_of
@@ -166,7 +168,12 @@ def selected(caplog):
 
 
 @needs_library
-def test_it_is_compiled_once_and_kept(empty_cache, monkeypatch, caplog):
+def test_it_is_compiled_once_and_kept(empty_cache, monkeypatch, tmp_path, caplog):
+    """By a compiler that copies what was compiled before, since compiling takes many seconds."""
+    with monkeypatch.context() as patch, (patch.delenv('AIROBOROS_GPTQ_CACHE'), compiled_library())[1] as library:
+        shutil.copy(library, tmp_path / 'compiled')
+    copy = f'while [ "$1" != -o ]; do shift; done; cp {tmp_path}/compiled "$2"'
+    monkeypatch.setenv('CXX', write_script(tmp_path / 'cxx', copy))
     names, lines = selected(caplog)
     assert (
         names == {'native-cpu'}

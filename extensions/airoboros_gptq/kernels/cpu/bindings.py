@@ -16,8 +16,9 @@ from ...errors import first_line
 from ..packing import PackedLinear, dequantize, narrow_scales, row_order
 from ..rules import NATIVE_CPU
 from .attention import attend, reference
-from .compile import CompileError, compile_library
+from .compile import CompileError
 from .dtypes import DTYPE_CODES
+from .library_cache import compiled_library
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -122,7 +123,8 @@ def instruction_set() -> str | None:
 @lru_cache
 def _library_or_reason() -> tuple[ctypes.CDLL | None, str | None]:
     try:
-        library = open_library(compile_library())
+        with compiled_library() as path:
+            library = open_library(path)
         check_library(library)
     except CompileError as e:
         log.info('the CPU kernel is not used: %s; PyTorch has a slower one', e)
