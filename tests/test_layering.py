@@ -14,18 +14,18 @@ PACKAGE = EXTENSIONS / 'airoboros_gptq'
 TESTS = ROOT / 'tests'
 # Room: the rooms, or single modules of rooms, that it may import. A room always may import itself.
 ALLOWED = {
-    'errors': set(),
+    'errors': {'util.clean_text'},
     'names': set(),
     'util': {'errors'},
     'checkpoint': {'errors', 'util'},
-    'airoboros': {'errors'},
+    'airoboros': {'errors', 'util'},
     'kernels': {'errors', 'util', 'checkpoint.linear_spec', 'checkpoint.tensor_info'},
     'preflight': {'errors', 'util', 'checkpoint', 'airoboros', 'kernels.rules'},
     'generation': {'errors', 'util', 'names', 'kernels', 'airoboros'},
     'model': {'errors', 'util', 'checkpoint', 'kernels', 'preflight', 'generation.runtime'},
     'session': {'errors', 'checkpoint', 'preflight', 'airoboros', 'model', 'generation'},
     'ui': {'errors', 'preflight', 'airoboros', 'kernels.rules', 'checkpoint.quantize_config'},
-    'demo': {'errors', 'ui', 'session', 'airoboros', 'generation', 'checkpoint'},
+    'demo': {'errors', 'util', 'ui', 'session', 'airoboros', 'generation', 'checkpoint'},
     'webui': {
         *('errors', 'names', 'ui', 'session', 'preflight', 'airoboros', 'model', 'generation', 'checkpoint'),
         'kernels.rules',
@@ -33,7 +33,7 @@ ALLOWED = {
     'bench': {'__init__', 'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
     'script': {'webui', 'ui', 'names'},
     '__main__': {'cli'},
-    '__init__': {'errors', 'model'},
+    '__init__': {'errors', 'model', 'util.clean_text'},
 }
 ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.

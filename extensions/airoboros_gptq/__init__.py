@@ -6,7 +6,10 @@
 Importing this package imports neither torch nor transformers: those wait until a model is loaded.
 """
 
+import logging
+
 from .errors import GPTQError
+from .util.clean_text import CleanRecords
 
 __version__ = '0.2.0'
 __all__ = ['AutoGPTQForCausalLM', 'BaseQuantizeConfig', 'GPTQError', 'load']
@@ -16,6 +19,9 @@ _LAZY = {
     'AutoGPTQForCausalLM': '.model.autogptq_compat',
     'BaseQuantizeConfig': '.model.autogptq_compat',
 }
+
+
+logging.getLogger('airoboros_gptq').addFilter(CleanRecords())
 
 
 def __getattr__(name: str) -> object:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .airoboros.versions import Airoboros, detect_version
-from .checkpoint.hf_config import read_json
+from .checkpoint.hf_config import read_hf_config
 from .errors import GPTQError
 from .preflight.folder_summary import FolderSummary, read_selected, read_summary
 
@@ -145,7 +145,7 @@ def detect_folder_version(folder: Path) -> Airoboros | None:
     Reads two small files; never raises GPTQError.
     """
     try:
-        original_name = read_json(folder / 'config.json').get('_name_or_path', '')
+        original_name = (read_hf_config(folder) or {}).get('_name_or_path', '')
     except GPTQError:
         original_name = ''
     return detect_version(folder, str(original_name))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from airoboros_gptq.checkpoint.weight_files import (
-    check_no_dead_links,
+    check_no_unusable,
     files_of,
     find_checkpoints,
     list_checkpoints,
@@ -80,7 +80,7 @@ def test_a_name_outside_the_folder_is_not_found(folder):
 
 def test_a_link_to_nothing_is_named(folder):
     path = folder('a.safetensors')
-    check_no_dead_links(path)
+    check_no_unusable(path)
     (path / 'b.safetensors').symlink_to('gone')
     with pytest.raises(GPTQError, match=r'b\.safetensors is a symbolic link that leads to no file; download'):
-        check_no_dead_links(path)
+        check_no_unusable(path)

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from airoboros_gptq.checkpoint.hf_config import read_json
 from airoboros_gptq.model.build import build_model
 from airoboros_gptq.model.load_plan import make_plan
 from airoboros_gptq.preflight.folder_summary import read_summary
+from airoboros_gptq.util.regular_file import read_json
 from support import ROOT
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 

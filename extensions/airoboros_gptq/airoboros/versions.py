@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import GPTQError
+from ..util.regular_file import open_regular
 from .prompt_templates import V1_0, V1_2, V1_4, V2_1, V2_2, V3_0, V3_1, PromptFormat
 
 _NAME = re.compile(r'(?:airo|spicy)boros', re.IGNORECASE)
@@ -20,6 +22,7 @@ _NUMBER = re.compile(r'(?<![a-z0-9.])[mv]?(\d)([._p])(\d)(?:\2(\d))?(?![a-z0-9])
 _HYPHENS = re.compile(r'gpt4-(\d)(-)(\d)(?:-(\d))?(?![a-z0-9])')
 _GPT4 = re.compile(r'gpt-?4(?![0-9])')
 _CARD_BYTES = 64 * 1024  # a card names its model at the top
+_MAX_NAME = 1000  # characters of a `_name_or_path`
 _CARD_KEYS = ('model_name', 'base_model', 'model_link')
 _CARD_DATA = re.compile(r'\bairoboros-[\w.-]+', re.IGNORECASE)
 
@@ -69,7 +72,7 @@ def detect_version(folder: Path, name_or_path: str = '') -> Airoboros | None:
     A version number in any of them takes precedence over a bare `gpt4`, the folder's name over the config's and the card's. An
     unknown version is treated as the newest known one before it; a name without any number as 1.2.
     """
-    card = _read_card(folder)
+    card, name_or_path = _read_card(folder), name_or_path[:_MAX_NAME]
     candidates = [
         (_after_name(_name_of(folder)), "the folder's name"),
         (_after_name(_last(name_or_path)), '_name_or_path in config.json'),
@@ -135,11 +138,9 @@ def _read_card(folder: Path) -> str:
     """The beginning of README.md; '' where it is missing, unreadable or not a regular file."""
     path = folder / 'README.md'
     try:
-        if not path.is_file():  # opening a FIFO would wait for a writer
-            return ''
-        with path.open('rb') as file:
+        with open_regular(path) as file:
             return file.read(_CARD_BYTES).decode('utf-8', 'replace')
-    except OSError:
+    except (GPTQError, OSError):
         return ''
 
 

@@ -15,12 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import GPTQError
+from ..util.regular_file import open_regular
 from .group_index import GroupIndex, describe_group_index
 from .quantize_config import QuantizeConfig
 from .safetensors_header import Header, read_header
 from .tensor_info import TensorInfo
 from .torch_pickle import PickledWeights, read_pickle
-from .weight_files import check_no_dead_links, files_of, find_checkpoints, is_pickle, match_name
+from .weight_files import check_no_unusable, files_of, find_checkpoints, is_pickle, match_name
 
 WeightFile = Header | PickledWeights
 
@@ -77,7 +78,7 @@ class Checkpoint:
 
 def _advise_will_need(paths: list[Path]) -> None:
     for path in paths:
-        with contextlib.suppress(OSError), path.open('rb', buffering=0) as file:
+        with contextlib.suppress(OSError, GPTQError), open_regular(path) as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
@@ -137,7 +138,7 @@ def choose_checkpoint(
             raise GPTQError(f'{folder} has no checkpoint {requested}; it has: {", ".join(files) or "none"}.')
         return open_named(name, 'named by the user')
     if not files:
-        check_no_dead_links(folder)
+        check_no_unusable(folder)
         raise GPTQError(f'{folder} holds no .safetensors file, nor a .bin or .pt; download the model again.')
     if config.model_file_base_name:
         name = match_name(files, config.model_file_base_name)

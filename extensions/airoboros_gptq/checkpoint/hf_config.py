@@ -5,11 +5,11 @@ Standard library alone. Source of the names: the configuration classes of transf
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import GPTQError
+from ..util.regular_file import is_present, read_json
 
 HFConfig = dict[str, Any]
 
@@ -25,23 +25,10 @@ _WHOLE_NUMBERS = (
 )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises GPTQError where the file is unreadable, broken or not an object."""
-    try:
-        value = json.loads(path.read_text(encoding='utf-8-sig'))  # Windows editors put a byte order mark in front
-    except (OSError, UnicodeDecodeError) as e:
-        raise GPTQError(f'{path} cannot be read ({e}); check the file or download it again.') from e
-    except (ValueError, RecursionError) as e:  # a number of thousands of digits is a plain ValueError
-        raise GPTQError(f'{path} is not valid JSON ({e}); download it again.') from e
-    if not isinstance(value, dict):
-        raise GPTQError(f'{path} holds a {type(value).__name__} where an object is expected; download it again.')
-    return value
-
-
 def read_hf_config(folder: Path) -> HFConfig | None:
     """A folder's config.json; None where there is none. Raises GPTQError where it is broken."""
     path = folder / 'config.json'
-    return read_json(path) if path.is_file() else None
+    return read_json(path) if is_present(path) else None
 
 
 def text_config(config: HFConfig) -> HFConfig:

@@ -5,17 +5,17 @@ Standard library alone.
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import GPTQError
+from ..util.regular_file import open_regular, read_json
 from .safetensors_header import read_header
 from .tensor_info import TensorInfo
 
+_PICKLE_START = 4_000_000  # bytes; names come in the order of the layers
 _TRANSFORMERS = "transformers' own loader"
 # quant_method in a config: (the name as people write it, what loads it).
 OTHER_METHODS = {
@@ -128,9 +128,9 @@ def _files_to_check(folder: Path) -> list[Path]:
     """The files that may hold a `.qweight`: with an index, the first shard for which it lists one."""
     for index in sorted(folder.glob('*.safetensors.index.json')):
         try:
-            listed = json.loads(index.read_text(encoding='utf-8'))['weight_map'].items()
+            listed = read_json(index)['weight_map'].items()
             shard = next((folder / Path(v).name for n, v in listed if n.endswith('.qweight')), None)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (GPTQError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if shard is not None and shard.is_file():
             return [shard]
@@ -142,11 +142,9 @@ def _files_to_check(folder: Path) -> list[Path]:
 
 
 def _pickle_mentions(path: Path, *words: bytes) -> bool:
-    """Whether all `words` stand in the pickle of a file that torch.save wrote. Nothing is unpickled."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = next((n for n in archive.namelist() if n.endswith('data.pkl')), None)
-            content = archive.read(name) if name else b''
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return False
-    return all(word in content for word in words)
+    """Whether all `words` stand at the beginning of a file that torch.save wrote: a zip archive whose first entry is the
+    pickle, not compressed. Nothing is unpacked, which could take all memory, nor unpickled.
+    """
+    with open_regular(path) as file:
+        start = file.read(_PICKLE_START)
+    return start.startswith(b'PK') and b'data.pkl' in start[:1000] and all(word in start for word in words)

@@ -6,13 +6,15 @@ GPTQModel's documentation of `quantize_config.json`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import GPTQError
-from .hf_config import HFConfig, read_hf_config, read_json
+from ..util.regular_file import is_present, read_json
+from .hf_config import HFConfig, read_hf_config
 from .linear_spec import BITS
 from .other_formats import check_method_is_gptq, holds_gptq_tensors, quant_method
 
@@ -54,7 +56,7 @@ def find_settings(folder: Path, hf_config: HFConfig | None = None) -> Iterator[t
     `hf_config` is config.json where the caller has read it.
     """
     for name in SEARCH_ORDER[:2]:
-        if (folder / name).is_file():
+        if is_present(folder / name):
             yield read_json(folder / name), name
     if hf_config is None:
         hf_config = read_hf_config(folder) or {}
@@ -73,7 +75,7 @@ def is_gptq_folder(folder: Path) -> bool:
         settings, name = next(find_settings(folder), (None, ''))
     except (GPTQError, OSError):
         # A broken quantize_config.json still marks a GPTQ folder: loading it raises the sentence.
-        return (folder / SEARCH_ORDER[0]).is_file() or holds_gptq_tensors(folder)
+        return os.path.lexists(folder / SEARCH_ORDER[0]) or holds_gptq_tensors(folder)
     method = quant_method(settings) if settings is not None else None
     if method is not None:
         return method == 'gptq'

@@ -5,7 +5,7 @@ Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header le
 
 from __future__ import annotations
 
-import json
+import os
 import struct
 import sys
 from array import array
@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import GPTQError
 from ..util.formatting import format_bytes
+from ..util.regular_file import open_regular, parse_json
 from .tensor_info import ITEM_BYTES, TensorInfo, tensor_bytes
 
 _MAX_HEADER = 100_000_000  # the limit of the safetensors library itself
@@ -39,8 +40,8 @@ def read_header(path: Path, whole: bool = True) -> Header:
     `whole=False` lets pass one whose header is sound but whose tensors are not all there.
     """
     try:
-        size = path.stat().st_size
-        with path.open('rb') as f:
+        with open_regular(path) as f:
+            size = os.fstat(f.fileno()).st_size
             start = f.read(8)
             if start.startswith(b'version '):
                 raise GPTQError(f'{path} is a Git LFS pointer, not the model itself; download the file again.')
@@ -53,9 +54,9 @@ def read_header(path: Path, whole: bool = True) -> Header:
     if len(raw) < length:
         raise GPTQError(f'{path} ends inside its header: the download was interrupted; download it again.')
     try:
-        entries = json.loads(raw, object_pairs_hook=_no_duplicates)
+        entries = parse_json(raw, object_pairs_hook=_no_duplicates)
         tensors = {k: _tensor_info(v, 8 + length) for k, v in entries.items() if k != '__metadata__'}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise GPTQError(f'{path} has a broken safetensors header; download it again.') from e
     _check_no_overlaps(path, tensors)
     if whole:
@@ -113,7 +114,7 @@ def read_int32(header: Header, name: str, limit: int | None = None) -> array[int
     info = header.tensors[name]
     values: array[int] = array('i')
     size = info.end - info.begin
-    with header.path.open('rb') as f:
+    with open_regular(header.path) as f:
         f.seek(info.begin)
         values.frombytes(f.read(size if limit is None else min(size, 4 * limit)))
     if sys.byteorder == 'big':

@@ -6,7 +6,7 @@ Their headers are in the pickle, so torch is needed to read them: it is imported
 
 from __future__ import annotations
 
-import zipfile
+import re
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,11 @@ from typing import Any
 
 from ..errors import GPTQError, first_line
 from .tensor_info import TensorInfo
+from .torch_archive import check_archive
 
 SUFFIXES = ('.bin', '.pt', '.pth')
+# Before it, weights_only=True could be got round: CVE-2025-32434, https://github.com/advisories/GHSA-53q9-r3pm-6pq6
+_SAFE_TORCH = (2, 6)
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,8 @@ class PickledWeights:
 
 
 def read_pickle(path: Path) -> PickledWeights:
-    """Raises GPTQError for a file that is not whole, or that holds more than tensors."""
-    try:
-        size = path.stat().st_size
-        with path.open('rb') as f:
-            start = f.read(8)
-        whole = zipfile.is_zipfile(path)
-    except OSError as e:
-        raise GPTQError(f'{path} cannot be read ({e.strerror}); check the file and its permissions.') from e
-    if start.startswith(b'version '):
-        raise GPTQError(f'{path} is a Git LFS pointer, not the model itself; download the file again.')
-    if not whole:
-        if start.startswith(b'PK'):
-            raise GPTQError(f'{path} has no end: the download was interrupted; download it again.')
-        if start.startswith(b'\x80'):
-            raise GPTQError(
-                f'{path} is of a PyTorch before 1.6, and cannot be mapped; save it again, as safetensors, with a newer one.'
-            )
-        raise GPTQError(f'{path} is not a file of PyTorch; download it again.')
+    """Raises GPTQError for a file that is not whole, or that holds more than tensors, and for any with a torch before 2.6."""
+    size = check_archive(path)
     state = _load(path)
     tensors = {name: _tensor_info(path, name, t) for name, t in state.items()}
     return PickledWeights(path, tensors, size, state)
@@ -62,6 +49,11 @@ def _load(path: Path) -> dict[str, Any]:
 
     import torch
 
+    if _release(torch.__version__) < _SAFE_TORCH:
+        raise GPTQError(
+            f'{path} is a pickle, and PyTorch {torch.__version__} reads pickles in a way that can run code '
+            '(CVE-2025-32434); use PyTorch 2.6 or newer, or a safetensors file.'
+        )
     try:
         state = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
     except UnpicklingError as e:
@@ -74,7 +66,14 @@ def _load(path: Path) -> dict[str, Any]:
         state = state['state_dict']
     if not isinstance(state, dict):
         raise GPTQError(f'{path} holds a {type(state).__name__} where named tensors are expected; download it again.')
-    return {str(name): t for name, t in state.items() if isinstance(t, torch.Tensor)}
+    # A name may be any object, and str() of nested tuples takes time without end.
+    return {name: t for name, t in state.items() if isinstance(name, str) and isinstance(t, torch.Tensor)}
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """(2, 6) of '2.6.0+cu124'; (0, 0) of what has no such form."""
+    found = re.match(r'(\d{1,4})\.(\d{1,4})', version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _tensor_info(path: Path, name: str, t: Any) -> TensorInfo:
@@ -95,4 +94,7 @@ def _tensor_info(path: Path, name: str, t: Any) -> TensorInfo:
     }
     if t.layout is not torch.strided or t.device.type != 'cpu' or t.is_quantized:
         raise GPTQError(f'{path} holds {name} as no plain tensor; convert the file to safetensors.')
-    return TensorInfo(names.get(t.dtype, str(t.dtype)), tuple(t.shape), 0, t.numel() * t.element_size())
+    size = t.numel() * t.element_size()
+    if size > t.untyped_storage().nbytes():  # one number of the file, repeated: a copy would take all memory
+        raise GPTQError(f'{path} holds {name}, of more numbers than are in the file; download it again.')
+    return TensorInfo(names.get(t.dtype, str(t.dtype)), tuple(t.shape), 0, size)

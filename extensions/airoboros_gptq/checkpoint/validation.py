@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GPTQError
-from .hf_config import HFConfig, check_sizes, read_json
+from ..util.regular_file import is_present, read_json
+from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
 from .tensor_info import TensorInfo
 
@@ -63,7 +64,8 @@ def check_hf_config(folder: Path, hf_config: HFConfig | None, tensor_count: int)
 
 def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer."""
-    settings = read_json(folder / 'tokenizer_config.json') if (folder / 'tokenizer_config.json').is_file() else {}
+    path = folder / 'tokenizer_config.json'
+    settings = read_json(path) if is_present(path) else {}
     files = _LLAMA_FILES if is_llama_tokenizer(settings) else (*_LLAMA_FILES, *_OTHER_FILES, *_TEKKEN)
     # A tokenizer with code of its own may keep its vocabulary anywhere.
     if 'auto_map' not in settings and not any(p.is_file() for name in files for p in folder.glob(name)):

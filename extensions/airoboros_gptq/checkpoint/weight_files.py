@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import GPTQError
-from .hf_config import read_json
+from ..util.clean_text import clean_text
+from ..util.regular_file import is_present, read_json
 from .torch_pickle import SUFFIXES as PICKLES
 
 SUFFIX = '.safetensors'
@@ -30,7 +31,7 @@ def find_checkpoints(folder: Path) -> dict[str, list[str]]:
     started from. Raises GPTQError where the folder cannot be listed, or an index is of no use.
     """
     try:
-        names = sorted(p.name for p in folder.iterdir() if p.is_file())
+        names = sorted(p.name for p in folder.iterdir() if _is_usable(p))
     except OSError as e:
         raise GPTQError(f'{folder} cannot be read ({e.strerror}); check the folder and its permissions.') from e
     indices = [n for n in names if n.endswith(INDEX) and n.removesuffix(INDEX).endswith((SUFFIX, *PICKLES))]
@@ -60,11 +61,23 @@ def match_name(names: Iterable[str], wanted: str) -> str | None:
     return next((wanted + ending for ending in endings if wanted + ending in names), None)
 
 
-def check_no_dead_links(folder: Path) -> None:
-    """Raises GPTQError for weights that are a link to nothing, or to itself: a tidied Hugging Face cache leaves such."""
+def check_no_unusable(folder: Path) -> None:
+    """Raises GPTQError for weights that find_checkpoints() passes over: a link to nothing, or to itself, as a tidied Hugging
+    Face cache leaves it; what is no regular file; a name that cannot be shown.
+    """
     for path in sorted(folder.iterdir()):
-        if path.name.endswith((SUFFIX, *PICKLES)) and path.is_symlink() and not path.is_file():
-            raise GPTQError(f'{path} is a symbolic link that leads to no file; download it again.')
+        if path.name.endswith((SUFFIX, *PICKLES, INDEX)) and is_present(path) and not _is_usable(path):
+            raise GPTQError(f'{path} has a name with characters in it that cannot be shown; rename it.')
+
+
+def _is_usable(path: Path) -> bool:
+    """Whether it is a regular file whose name menus can show: half a surrogate pair, which stands for a byte that is not
+    UTF-8, ends the connection of a page.
+    """
+    try:
+        return path.name == clean_text(path.name) and path.is_file()
+    except OSError:
+        return False
 
 
 def _indexed_files(index: Path) -> list[str]:

@@ -10,6 +10,7 @@ from ..airoboros.plainformat import add_plainformat, as_code_block
 from ..checkpoint.quantize_config import is_gptq_folder
 from ..errors import GPTQError
 from ..session import ModelSession
+from ..util.clean_text import clean_text
 
 if TYPE_CHECKING:
     from ..generation.streaming import Sampling
@@ -18,8 +19,9 @@ Message = dict[str, Any]  # 'role' and 'content', both str; in a user's message 
 
 
 def list_models(model_dir: Path) -> list[str]:
-    """Names of the GPTQ folders in `model_dir`."""
-    return sorted(folder.name for folder in model_dir.iterdir() if is_gptq_folder(folder))
+    """Names of the GPTQ folders in `model_dir`, but for names that a page cannot show."""
+    names = (folder.name for folder in model_dir.iterdir() if is_gptq_folder(folder))
+    return sorted(name for name in names if name == clean_text(name))
 
 
 def plainformat_spaces(session: ModelSession) -> int | None:

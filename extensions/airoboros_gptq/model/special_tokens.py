@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..checkpoint.hf_config import read_json
 from ..errors import GPTQError, first_line
+from ..util.regular_file import is_present, read_json
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -19,7 +19,7 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     GPTQError where transformers refuses the settings.
     """
     path = folder / 'generation_config.json'
-    claimed = read_json(path) if path.is_file() else {}
+    claimed = read_json(path) if is_present(path) else {}
     ids = special_ids(tokenizer, claimed.get('eos_token_id'))
     wrong = [k for k, v in ids.items() if k in claimed and claimed[k] != v and k != 'pad_token_id']
     if wrong:

@@ -17,18 +17,25 @@ from ..checkpoint.quant_inference import InferredQuantization, infer_quantizatio
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
 from ..errors import GPTQError
+from ..util.clean_text import clean_json, clean_text
 from ..util.formatting import format_bytes
 from .devices import free_memory
 from .memory_estimate import MemoryEstimate, estimate_memory
 
+_MAX_CELL = 600  # characters of a value in a table; a sentence that compares two configs has half
+
 
 @dataclass(frozen=True)
 class SummaryLine:
-    """One line to show: a name, its value, and where that was read."""
+    """One line to show: a name, its value, and where that was read. Cleaned: all three may quote the folder."""
 
     name: str
     value: str
     source: str
+
+    def __post_init__(self) -> None:
+        for field in ('name', 'value', 'source'):
+            object.__setattr__(self, field, clean_text(getattr(self, field), _MAX_CELL))
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ def named_format(choice: str | None) -> str | None:
 
 def _architectures(hf_config: HFConfig) -> str:
     names = hf_config.get('architectures')
-    return ', '.join(map(str, names)) if isinstance(names, list) and names else 'unknown'
+    return ', '.join(n for n in names[:20] if isinstance(n, str)) or 'unknown' if isinstance(names, list) else 'unknown'
 
 
 def _source(config: QuantizeConfig, name: str, found: Sequence[Any], where: str) -> str:
@@ -187,7 +194,7 @@ def as_json(summary: FolderSummary) -> dict[str, Any]:
     unknown. Numbers that may differ from linear to linear are lists, the most common first.
     """
     quantization, memory, airoboros = summary.quantization, summary.memory, summary.airoboros
-    return {
+    found = {
         'folder': str(summary.folder),
         'facts': [asdict(line) for line in summary.lines],
         'bits': quantization.values('bits'),
@@ -204,3 +211,4 @@ def as_json(summary: FolderSummary) -> dict[str, Any]:
         'notes': quantization.config_mismatches,
         'memory': {**asdict(memory), 'total': memory.total, 'fits': memory.fits},
     }
+    return {key: clean_json(value) for key, value in found.items()}
