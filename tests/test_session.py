@@ -16,7 +16,7 @@ class Model:
     """Stands in for a loaded model."""
 
     def __init__(self):
-        self.gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='1 B of RAM')
+        self.gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='process: 1 B')
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_session_that_owns_its_model_keeps_it_until_unload(given):
     session.load(TINY)
     gc.collect()
     assert isinstance(session.model, Model) and session.tokenizer == 'a tokenizer'
-    assert session.memory_used == '1 B of RAM'
+    assert session.memory_used == 'process: 1 B'
     session.unload()
     assert session.model is session.tokenizer is session.airoboros is None
     assert (session.running, session.throughput, session.memory_used) == ('', '', '')
@@ -153,7 +153,7 @@ def test_a_real_model():
     assert greedy(model, tokenizer, session.airoboros.format.render([('What is 3 plus 4?', None)])) == '3 plus 4 is 7.'
     number, unit = session.throughput.split()
     assert float(number) > 0 and unit == 'tokens/s'
-    assert session.memory_used.endswith(' of RAM')
+    assert session.memory_used.startswith('process: ')
     assert cpu_kernel() not in session.running
 
 

@@ -51,15 +51,19 @@ class ModelSession:
         checkpoint: str | None = None,
         checkpoint_format: str | None = None,
         device: str | None = None,
+        kernel: str = 'auto',
     ) -> FolderSummary:
-        """The summary of a folder, with the memory that is free now. A folder is read again only after it has changed.
+        """The summary of a folder, with the memory that is free now or that the loaded model takes, which a load lets go
+        first. A folder is read again only after it has changed.
 
         `checkpoint` and `checkpoint_format` may be what a menu holds: '' and 'auto' leave the choice to the folder.
         `device` None is the one that load() takes. Raises GPTQError with the sentence for what is wrong.
         """
         # The default device is guessed from the driver until torch is imported, so the guess is part of the key.
         read = functools.partial(self._cached_read, _folder_state(folder), 'torch' in sys.modules)
-        return read_selected(folder, checkpoint, checkpoint_format, device, read).with_current_free_memory()
+        summary = read_selected(folder, checkpoint, checkpoint_format, device, read, kernel)
+        loaded = self._loaded
+        return summary.with_current_free_memory(loaded.summary.memory if loaded else None)
 
     def load(
         self,
@@ -76,7 +80,7 @@ class ModelSession:
         Raises GPTQError, and what memory and drivers raise. A folder that cannot be read leaves the loaded model in place;
         any later error leaves none.
         """
-        summary = self.summary(folder, checkpoint, checkpoint_format, device)
+        summary = self.summary(folder, checkpoint, checkpoint_format, device, kernel)
         self.unload()
         from .model.load import load
 
@@ -134,7 +138,7 @@ class ModelSession:
 
     @property
     def memory_used(self) -> str:
-        """GPU memory of weights and caches, or the RAM of the process, as '4.52 GB of GPU memory'; '' without a model."""
+        """GPU memory of weights and caches, or the RAM of the process, as 'GPU: 4.52 GB'; '' without a model."""
         model = self.model
         return '' if model is None else str(model.gptq.memory_used)
 
@@ -158,9 +162,10 @@ def _read(
     checkpoint: str | None,
     checkpoint_format: str | None,
     device: str | None,
+    kernel: str,
 ) -> FolderSummary:
     """read_summary(); `state` and `torch_imported` are there for the cache's key."""
-    return read_summary(folder, checkpoint, checkpoint_format, device=device)
+    return read_summary(folder, checkpoint, checkpoint_format, device=device, kernel=kernel)
 
 
 def _folder_state(folder: Path) -> FolderState:

@@ -38,7 +38,7 @@ def test_the_tiny_model(no_native):
         'weights': ('2.46 MB', estimated),
         'cache at 2048': ('8.39 MB', 'config.json, in bfloat16'),
         'total': ('10.85 MB', estimated),
-        'fits': ('yes, 8.00 GB free', 'the memory of cpu now'),
+        'fits': ('yes, 8.00 GB free', 'RAM that is free now'),
         'prompt format': ('Airoboros-v1.2', "version 1.2, from the folder's name"),
     }
     assert (summary.context_length, summary.airoboros.version, summary.candidates) == (2048, '1.2', [ACT_ORDER, PLAIN])

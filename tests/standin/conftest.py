@@ -14,6 +14,14 @@ ROOT = STANDIN.parents[1]
 SCRIPT = ROOT / 'extensions' / 'airoboros_gptq' / 'script.py'
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 MODEL = TINY.name
+
+
+class Model:
+    """Stands in for a loaded model."""
+
+    gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='process: 1 B')
+
+
 WITHOUT_PAGE = (
     'shared utils loaders models_settings models LoRA ui html_generator chat extensions text_generation'.split()
 )

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from .conftest import MODEL, seams
+from .conftest import MODEL, Model, seams
 
 LOADER = 'airoboros-GPTQ'
 
@@ -79,7 +79,8 @@ def test_unticked_in_the_session_tab_it_leaves_nothing_behind(webui, loads):
     webui.script.setup()
     webui.extensions.state = {'airoboros_gptq': [True, 0, webui.script]}
     webui.extensions.setup_called.add(webui.script)
-    webui.shared.model = webui.ui_model_menu.load_model(MODEL, LOADER)
+    webui.ui_model_menu.load_model(MODEL, LOADER)
+    webui.shared.model = Model()
     webui.ui_session.set_interface_arguments(['gallery'], [])
     assert webui.shared.need_restart
     assert webui.shared.model is None and webui.shared.args.loader is None
@@ -92,7 +93,8 @@ def test_unticked_in_the_session_tab_it_leaves_nothing_behind(webui, loads):
 
 def test_a_restart_with_the_extension_keeps_the_model(webui, loads):
     webui.script.setup()
-    webui.shared.model = webui.ui_model_menu.load_model(MODEL, LOADER)
+    webui.ui_model_menu.load_model(MODEL, LOADER)
+    webui.shared.model = Model()
     webui.ui_session.set_interface_arguments(['gallery', 'airoboros_gptq'], [])
     assert webui.shared.need_restart and webui.shared.model and webui.shared.args.loader == LOADER
     assert LOADER in webui.loaders.loaders_and_params

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from .conftest import MODEL
+from .conftest import MODEL, Model
 
 BOX = 'gptq_plainformat'
 CODE = '# a class\nclass Snake:\n    __init__ = 1'
@@ -14,7 +14,7 @@ CODE = '# a class\nclass Snake:\n    __init__ = 1'
 @pytest.fixture
 def loaded(webui):
     webui.patches.apply()
-    webui.shared.model, webui.shared.model_name, webui.shared.args.loader = 'a model', MODEL, 'airoboros-GPTQ'
+    webui.shared.model, webui.shared.model_name, webui.shared.args.loader = Model(), MODEL, 'airoboros-GPTQ'
     yield webui
     webui.patches.undo()
 
@@ -87,9 +87,11 @@ def test_each_version_is_displayed_as_requested(loaded):
 
 def test_the_box_reaches_the_handlers_and_no_other_page(loaded):
     assert loaded.ui.list_interface_input_elements().count(BOX) == 1
-    loaded.ui.gather_interface_values(0.7, [], True)
+    names = loaded.ui.list_interface_input_elements()
+    loaded.ui.gather_interface_values(*({'temperature': 0.7, BOX: True}.get(name) for name in names))
     assert loaded.shared.persistent_interface_state[BOX] is True
-    assert loaded.ui.apply_interface_values({}, use_persistent=True) == [0.7, [], None]
+    shown = dict(zip(names, loaded.ui.apply_interface_values({}, use_persistent=True), strict=True))
+    assert (shown['temperature'], shown[BOX]) == (0.7, None)
     assert BOX not in loaded.shared.persistent_interface_state
 
 
@@ -108,6 +110,8 @@ def test_the_components_are_in_the_page(loaded):
     for key in ('gptq_checkpoint', 'gptq_kernel', 'gptq_format', 'gptq_facts', 'gptq_always_plainformat', BOX):
         assert components[key].visible is False
     assert components['gptq_checkpoint'].parent is components['loader'].parent
+    for key in ('gptq_kernel', 'gptq_format', 'gptq_always_plainformat'):
+        assert components[key].parent is components['load_in_8bit'].parent
     footer = components['gptq_message_footer']
     assert footer.visible is False and footer.parent is components['textbox'].parent
     assert [components[BOX], components['gptq_status_line']] == footer.children
@@ -139,10 +143,10 @@ def test_the_setting_for_the_box_takes_effect_and_can_be_kept(loaded):
 
 
 def test_the_status_line(loaded, monkeypatch):
-    session = SimpleNamespace(running='torch-int4 on <cpu>', throughput='', memory_used='1.20 GB of RAM')
+    session = SimpleNamespace(running='torch-int4 on <cpu>', throughput='', memory_used='process: 1.20 GB')
     session.summary, session.running_as = loaded.loader.session.summary, lambda summary: session.running
     monkeypatch.setattr(loaded.loader, 'session', session)
-    parts = [MODEL, 'torch-int4 on &lt;cpu&gt;', '1.20 GB of RAM']
+    parts = [MODEL, 'torch-int4 on &lt;cpu&gt;', 'process: 1.20 GB']
 
     def line(*parts):
         return f'<div class="gptq-status-line">{" ".join(f"<span>{part}</span>" for part in parts)}</div>'
@@ -150,7 +154,7 @@ def test_the_status_line(loaded, monkeypatch):
     assert loaded.chat_tab.status_line() == line(*parts)
     # A page shows it when it is opened, and when the model's status changes: the last of what depends on the model.
     assert loaded.model_tab._on_page_load()[-2] == loaded.chat_tab.status_line()
-    assert loaded.model_tab._on_status(MODEL, '', None, None)[6] == loaded.chat_tab.status_line()
+    assert loaded.model_tab._on_status(MODEL, '', 'auto', 'auto', None, None)[6] == loaded.chat_tab.status_line()
     session.throughput = '7.5 tokens/s'
     assert loaded.chat_tab.status_line() == line(*parts[:2], '7.5 tokens/s', parts[2])
     loaded.shared.args.multi_user = True  # the last answer may have been another user's

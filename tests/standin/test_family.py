@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from .conftest import Model
+
 BOX = 'gptq_plainformat'
 HELPER = 'gptq_context_helper'
 V1_0, V1_2, V1_4, V3_1, V3_3 = (
@@ -26,7 +28,7 @@ def load(webui):
     def load(name):
         if not (webui.models_folder / name).exists():
             webui.add_model(name)
-        webui.shared.model, webui.shared.model_name, webui.shared.args.loader = 'a model', name, 'airoboros-GPTQ'
+        webui.shared.model, webui.shared.model_name, webui.shared.args.loader = Model(), name, 'airoboros-GPTQ'
         return webui
 
     yield load
@@ -117,7 +119,8 @@ def test_a_setting_offers_the_box_for_every_gptq_model(load):
 def offered(webui):
     """Whether the page shows box and helper when it is opened, and when the model's status changes."""
     tab = webui.model_tab
-    opened, changed = tab._on_page_load()[2:6], tab._on_status(webui.shared.model_name, '', None, None)[1:5]
+    opened = tab._on_page_load()[3:7]
+    changed = tab._on_status(webui.shared.model_name, '', 'auto', 'auto', None, None)[1:5]
     assert opened == changed
     *boxes, helper = (update['visible'] for update in opened)
     assert len(boxes) == 3 and len(set(boxes)) == 1  # of the chat, the notebook and the default tab

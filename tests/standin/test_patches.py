@@ -7,15 +7,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from .conftest import MODEL, PAGE, SCRIPT, STANDIN, seams
+from .conftest import MODEL, PAGE, SCRIPT, STANDIN, Model, seams
 
 LOADER = 'airoboros-GPTQ'
-
-
-class Model:
-    """Stands in for a loaded model."""
-
-    gptq = SimpleNamespace(description='it runs', throughput=None, memory_used='1 B of RAM')
 
 
 def test_apply_adds_the_loader(webui):
@@ -195,15 +189,15 @@ def test_a_format_reaches_the_loader(webui, given, chosen, handed_on):
     assert isinstance(webui.shared.model, Model), webui.loader.load_error
     assert given['summary'].quantization.checkpoint_format == handed_on
     # The panel shows as running only the file as it was read.
-    assert 'it runs' in webui.model_tab._facts(MODEL, '', chosen)
-    assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto' if chosen == 'gptq_v2' else 'gptq_v2')
+    assert 'it runs' in webui.model_tab._facts(MODEL, '', 'auto', chosen)
+    assert 'it runs' not in webui.model_tab._facts(MODEL, '', 'auto', 'auto' if chosen == 'gptq_v2' else 'gptq_v2')
 
 
 def test_load_shows_its_progress_on_the_page_and_an_api_call_in_the_terminal(webui, given):
     shown = []
     list(webui.ui_model_menu.load_model_wrapper(MODEL, LOADER, lambda done, desc: shown.append((done, desc)), True))
     given['progress'](1, 4)
-    assert shown == [(0.25, f'Loading {MODEL}')]
+    assert shown == [(0, f'Loading {MODEL}'), (0.25, f'Loading {MODEL}')]
     webui.models.load_model(MODEL, LOADER)
     assert given['progress'] is None
 
@@ -299,11 +293,11 @@ print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in 
 
 
 def test_several_loras_are_merged_by_their_names(webui):
-    class Model:
+    class LoraModel(Model):
         peft_config = {'first': None, 'second': None, '__merged': None}
 
     webui.patches.apply()
-    webui.shared.model, webui.shared.lora_names = Model(), ['first']
+    webui.shared.model, webui.shared.lora_names = LoraModel(), ['first']
     for loader, merged in ((LOADER, ['first', 'second']), ('Transformers', ['first'])):
         webui.shared.args.loader, webui.shared.lora_names = loader, ['first']
         webui.LoRA.add_lora_to_model(['first', 'second'])

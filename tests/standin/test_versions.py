@@ -7,7 +7,7 @@ import jinja2
 import pytest
 import yaml
 
-from .conftest import MODEL, ROOT
+from .conftest import MODEL, ROOT, Model
 
 LOADER = 'airoboros-GPTQ'
 
@@ -75,7 +75,7 @@ def test_the_generation_prompt_is_the_templates_where_the_webui_guesses_it(webui
     webui.patches.apply()
     trained = partial(template.render, add_generation_prompt=False)
     assert webui.chat.get_generation_prompt(trained) == ('ASSISTANT:', '</s>')  # another model: unchanged
-    webui.shared.model, webui.shared.model_name, webui.shared.args.loader = object(), MODEL, LOADER
+    webui.shared.model, webui.shared.model_name, webui.shared.args.loader = Model(), MODEL, LOADER
     assert webui.chat.get_generation_prompt(trained) == (' ASSISTANT: ', '</s>')
     assert webui.chat.get_generation_prompt(trained, impersonate=True) == ('USER:', '</s>')
     without_prompt = partial(jinja2.Template('{{ messages[0].content }}').render, add_generation_prompt=False)

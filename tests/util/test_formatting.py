@@ -1,7 +1,7 @@
 """Sizes in words."""
 
 import pytest
-from airoboros_gptq.util.formatting import format_bytes
+from airoboros_gptq.util.formatting import format_bytes, round_bytes
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,20 @@ from airoboros_gptq.util.formatting import format_bytes
 )
 def test_bytes_as_people_write_them(count, text):
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ('count', 'text'),
+    [
+        (0, '0 B'),
+        (999, '999 B'),
+        (10_833_408, '10.8 MB'),
+        (639_920_000, '640 MB'),
+        (999_600_000, '1.00 GB'),  # never 1000 MB
+        (9_996_000_000, '10.0 GB'),
+        (99_960_000_000, '100 GB'),
+        (4_519_900_000, '4.52 GB'),
+    ],
+)
+def test_rounded_bytes_have_three_digits(count, text):
+    assert round_bytes(count) == text

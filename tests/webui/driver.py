@@ -207,9 +207,9 @@ class Page:
         self.idle()
 
     def facts(self) -> dict[str, tuple[str, str]]:
-        """The table of facts: name -> (value, where it was read)."""
+        """The table of facts, folded or not: name -> (value, where it was read)."""
         rows = self.page.locator('.gptq-facts tr').all()
-        cells = [row.locator('td').all_inner_texts() for row in rows]
+        cells = [row.locator('td').all_text_contents() for row in rows]
         return {name: (value, source) for name, value, source in cells}
 
     def expect_set_by_the_pick(self) -> None:

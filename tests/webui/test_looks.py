@@ -47,9 +47,12 @@ def test_model_is_picked_and_asked(opened, looks, corpus, request):
     name = request.node.callspec.id
     assert is_dark(page) is ('dark' in looks)
     page.load(MODEL)
-    table = page.page.locator('.gptq-facts table')
-    table.scroll_into_view_if_needed()
-    assert_inside(page, table)
+    panel = page.page.locator('.gptq-facts')
+    panel.get_by_role('button').click()
+    for part in (panel.get_by_role('button'), panel.locator('table')):
+        part.scroll_into_view_if_needed()
+        expect(part).to_be_in_viewport()
+        assert_inside(page, part)
     assert page.facts()['bits'][0] == '4'
     page.shot(f'{name}-model')
     page.new_chat()

@@ -58,6 +58,14 @@ class Airoboros:
     known: bool = True  # False for a version that is not in _VERSIONS: it is treated as the newest one before it
 
     @property
+    def title(self) -> str:
+        """'Airoboros 1.2', and what it is treated as where that is another version."""
+        if not self.version:
+            return f'Airoboros, taken for {_as_text(_DEFAULT)}'
+        taken = '' if self.known else f', taken for {self.format.template.removeprefix("Airoboros-v")}'
+        return f'Airoboros {self.version}{taken}'
+
+    @property
     def reason(self) -> str:
         """For the summary: which version, where it was read, and what it is treated as."""
         if not self.version:

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import StoppingCriteria
 
 from ..names import IDS_ON_CPU
-from ..util.formatting import format_bytes
+from ..util.formatting import format_bytes, round_bytes
 from ..util.host import process_memory
 
 
@@ -56,10 +56,11 @@ setattr(GenerationRecord, IDS_ON_CPU, True)
 
 
 def memory_used(model: nn.Module) -> str:
-    """What weights and caches take of the GPU; on a CPU what the whole process takes of RAM, in words; '' where
-    that is not known."""
+    """'GPU: 4.52 GB', what weights and caches take; on a CPU 'process: 640 MB', the RAM of the whole process, Python and
+    PyTorch included; '' where that is not known.
+    """
     devices = {t.device for t in (*model.parameters(), *model.buffers()) if t.device.type == 'cuda'}
     if devices:
-        return f'{format_bytes(sum(map(torch.cuda.memory_allocated, devices)))} of GPU memory'
+        return f'GPU: {format_bytes(sum(map(torch.cuda.memory_allocated, devices)))}'
     taken = process_memory()
-    return '' if taken is None else f'{format_bytes(taken)} of RAM'
+    return '' if taken is None else f'process: {round_bytes(taken)}'

@@ -9,7 +9,7 @@ from ..errors import GPTQError
 from .base import Kernel
 from .cpu.kernel import NativeCpuKernel
 from .reference import ReferenceKernel
-from .rules import RULES, resolve_kernel_name, rule_named, target_of
+from .rules import RULES, refusal, resolve_kernel_name, rule_named, target_of
 from .torch_int4 import TorchInt4Kernel
 from .triton.kernel import TritonKernel
 
@@ -32,5 +32,5 @@ def select_kernel(name: str, spec: LinearSpec, device: torch.device) -> type[Ker
     kernel = _BY_NAME[rule_named(name).name]
     reason = kernel.unsupported_reason(spec, device)
     if reason is not None:
-        raise GPTQError(f'The kernel {name} cannot run this model here: {reason}; choose auto.')
+        raise GPTQError(refusal(name, reason))
     return kernel

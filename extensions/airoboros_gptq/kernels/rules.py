@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..checkpoint.linear_spec import BITS, LinearSpec
@@ -213,6 +214,22 @@ def rule_for(name: str, spec: LinearSpec, target: Target) -> KernelRule:
         and rule.missing_requirement(target) is None
     )
     return next(fits, REFERENCE)
+
+
+def kernel_problem(name: str, specs: Iterable[LinearSpec], device: str) -> str | None:
+    """The sentence with which loading would refuse the kernel called `name`, as far as it is known before torch is imported;
+    None where there is nothing to refuse, as with 'auto'. Raises GPTQError where there is no such kernel.
+    """
+    if replace_removed(name) == 'auto':
+        return None
+    rule, target = rule_named(name), target_of(device)
+    reasons = (rule.unsupported_reason(spec, target) or rule.missing_requirement(target) for spec in set(specs))
+    return next((refusal(name, reason) for reason in reasons if reason), None)
+
+
+def refusal(name: str, reason: str) -> str:
+    """The sentence for a kernel that the user named and that cannot run; `reason` is half a sentence."""
+    return f'The kernel {name} cannot run this model here: {reason}; choose auto.'
 
 
 def rule_named(name: str) -> KernelRule:

@@ -17,6 +17,7 @@ from ..checkpoint.quant_inference import InferredQuantization, infer_quantizatio
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
 from ..errors import GPTQError
+from ..kernels.rules import kernel_problem
 from ..util.clean_text import clean_json, clean_text
 from ..util.formatting import format_bytes
 from .devices import free_memory
@@ -52,16 +53,23 @@ class FolderSummary:
     quantization: InferredQuantization
     airoboros: Airoboros | None
     memory: MemoryEstimate
+    kernel_problem: str | None = None  # the sentence with which loading would refuse the kernel
 
     @property
     def lines(self) -> list[SummaryLine]:
-        """What was read, the memory that loading needs, the prompt format, and a note for each config mismatch."""
+        """What was read, the memory that loading needs, the prompt format, and the notes."""
         memory = [SummaryLine(*line) for line in self.memory.as_lines()]
-        notes = [SummaryLine('note', sentence, '') for sentence in self.quantization.config_mismatches]
+        notes = [SummaryLine('note', sentence, '') for sentence in self.notes]
         prompt = []
         if self.airoboros is not None:
             prompt = [SummaryLine('prompt format', self.airoboros.format.template, self.airoboros.reason)]
         return [*self._read_lines(), *memory, *prompt, *notes]
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each setting of a config that the tensors refute, and for a kernel that cannot run. Cleaned."""
+        sentences = [*self.quantization.config_mismatches, self.kernel_problem]
+        return [clean_text(sentence, _MAX_CELL) for sentence in sentences if sentence]
 
     @property
     def context_length(self) -> int | None:
@@ -74,9 +82,14 @@ class FolderSummary:
         """Equal for two summaries that load the same weights the same way: folder, checkpoint, zero-point encoding."""
         return self.folder, self.checkpoint.name, self.quantization.checkpoint_format
 
-    def with_current_free_memory(self) -> FolderSummary:
-        """The same folder, with the memory that is free now: the rest stays as it was read."""
-        return replace(self, memory=replace(self.memory, free=free_memory(self.memory.device)))
+    def with_current_free_memory(self, freed: MemoryEstimate | None = None) -> FolderSummary:
+        """The same folder, with the memory that is free now; the rest stays as it was read. `freed` is the need of a model
+        that this one would replace: its memory counts as free where it is on the same device.
+        """
+        free = free_memory(self.memory.device)
+        if free is not None and freed is not None and freed.device == self.memory.device:
+            free += freed.weights
+        return replace(self, memory=replace(self.memory, free=free))
 
     def _context_key(self) -> str | None:
         config = self.hf_config or {}
@@ -123,6 +136,7 @@ def read_summary(
     candidates = find_checkpoints(folder)
     chosen = choose_checkpoint(folder, config, checkpoint, candidates)
     quantization = infer_quantization(chosen, config, checkpoint_format)
+    memory = estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel)
     return FolderSummary(
         folder=folder,
         quantize_config=config,
@@ -131,7 +145,8 @@ def read_summary(
         hf_config=hf_config,
         quantization=quantization,
         airoboros=detect_version(folder, str((hf_config or {}).get('_name_or_path', ''))),
-        memory=estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel),
+        memory=memory,
+        kernel_problem=kernel_problem(kernel, quantization.specs.values(), memory.device),
     )
 
 
@@ -141,19 +156,20 @@ def read_selected(
     checkpoint_format: str | None,
     device: str | None = None,
     read: Callable[..., FolderSummary] = read_summary,
+    kernel: str = 'auto',
 ) -> FolderSummary:
     """read_summary() for what a page's menus say: a menu always names a file, and the one that would be chosen anyway is
     not said to be 'named by the user'. `read` may be a read_summary that caches.
     """
     try:
-        summary = read(folder, None, named_format(checkpoint_format), device=device)
+        summary = read(folder, None, named_format(checkpoint_format), device=device, kernel=kernel)
     except GPTQError:
         if not checkpoint:
             raise  # else the file that the menu names may be whole, or be the one name that was asked for
     else:
         if checkpoint in (None, '', summary.checkpoint.name):
             return summary
-    return read(folder, checkpoint, named_format(checkpoint_format), device=device)
+    return read(folder, checkpoint, named_format(checkpoint_format), device=device, kernel=kernel)
 
 
 def named_format(choice: str | None) -> str | None:
@@ -208,7 +224,7 @@ def as_json(summary: FolderSummary) -> dict[str, Any]:
         'size': summary.checkpoint.size,
         'context_length': summary.context_length,
         'prompt_format': airoboros.format.template if airoboros else None,
-        'notes': quantization.config_mismatches,
+        'notes': summary.notes,
         'memory': {**asdict(memory), 'total': memory.total, 'fits': memory.fits},
     }
     return {key: clean_json(value) for key, value in found.items()}

@@ -54,6 +54,16 @@ class MemoryEstimate:
     def source(self) -> str:
         return f'estimated for {", ".join(self.kernels)} on {self.device}'
 
+    @property
+    def place(self) -> str:
+        """What `free` is a part of: 'RAM', or 'memory of cuda:0'."""
+        return 'RAM' if self.device == 'cpu' else f'memory of {self.device}'
+
+    @property
+    def needed(self) -> int:
+        """The total, or as much of it as is known."""
+        return self.weights if self.total is None else self.total
+
     def as_lines(self) -> list[tuple[str, str, str]]:
         """Name, value and source of each line about memory, for a person."""
         free = '' if self.free is None else f', {format_bytes(self.free)} free'
@@ -62,7 +72,7 @@ class MemoryEstimate:
             ('weights', format_bytes(self.weights), self.source),
             (f'cache at {self.context}', _size(self.cache), f'config.json, in {self.dtype}'),
             ('total', _size(self.total), self.source),
-            ('fits', fits, f'the memory of {self.device} now'),
+            ('fits', fits, f'{self.place} that is free now'),
         ]
 
 

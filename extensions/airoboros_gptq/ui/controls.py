@@ -20,6 +20,7 @@ def checkpoint_dropdown(**kwargs: Any) -> gr.Dropdown:
         value='',
         allow_custom_value=True,
         info='The file to load. Preselected from quantize_config.json; change it if the folder has several.',
+        elem_classes='gptq-checkpoint',
         **kwargs,
     )
 
@@ -56,7 +57,9 @@ def always_plainformat_box(**kwargs: Any) -> gr.Checkbox:
     """The setting that shows the PLAINFORMAT box for every model loaded with airoboros-GPTQ."""
     return gr.Checkbox(
         label='PLAINFORMAT box for every model',
-        info='Also for models that are not Airoboros. "Save extensions settings" in the Session tab keeps this setting.',
+        info='Shows the box in the Chat tab for models that are not an Airoboros too. The Session tab\'s "Save extensions '
+        'settings" keeps this choice.',
+        elem_classes='gptq-always',
         **kwargs,
     )
 

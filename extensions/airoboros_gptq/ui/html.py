@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from ..preflight.folder_summary import FolderSummary
+from ..preflight.short_summary import short_summary, warnings
 
 CSS = """
-.gptq-facts table { border-collapse: collapse; width: 100%; font-size: 0.9em; }
+.gptq-line { width: 100%; padding: 4px 0; border: none; background: none; text-align: left; cursor: pointer; }
+.gptq-line span { font-size: 0.88em; }
+.gptq-line::before { content: '▸'; display: inline-block; width: 1.2em; opacity: 0.75; }
+[data-unfolded] .gptq-line::before { content: '▾'; }
+.gptq-line span, .gptq-status-line span { display: inline-block; }
+.gptq-line span:not(:last-child)::after,
+.gptq-status-line span:not(:last-child)::after { content: '·'; padding: 0 0.2em 0 0.4em; }
+.gptq-warning { border-left: 3px solid #d90; padding-left: 10px; margin: 4px 0; }
+.gptq-facts table { display: none; border-collapse: collapse; width: 100%; font-size: 0.9em; }
+[data-unfolded] .gptq-facts table { display: table; }
 .gptq-facts table, .gptq-facts tr, .gptq-facts td { border: none !important; }
 .gptq-facts td { padding: 2px 12px 2px 0 !important; vertical-align: top; overflow-wrap: anywhere; min-width: 9.5em; }
 .gptq-facts td:first-child { white-space: nowrap; opacity: 0.75; min-width: 0; }
@@ -23,25 +34,34 @@ CSS = """
 #gptq-message-footer { align-items: center; gap: 4px 16px; flex-wrap: wrap; border: none; background: none; }
 #gptq-message-footer > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
 .gptq-status-line { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
-.gptq-status-line span { display: inline-block; }
-.gptq-status-line span:not(:last-child)::after { content: '·'; padding: 0 0.25em 0 0.5em; }
+.gptq-checkpoint input { padding-right: 2em; text-overflow: ellipsis; } /* a long name must not run under the arrow */
+.gptq-always { display: flex; flex-direction: column-reverse; } /* the help text below its box */
 #context-helper { padding: 10px 12px !important; }
 """
+# A click unfolds the table. The component's own element knows that it is unfolded: what it holds is replaced at each change.
+_UNFOLD = "this.parentNode.parentNode.toggleAttribute('data-unfolded')"
 
 
 def facts_html(summary: FolderSummary, running: str = '') -> str:
-    """A table of the summary: name, value, source. `running` adds a row that says how the loaded model runs."""
+    """One line, each warning below it, and a table that the line unfolds: name, value, source. `running` says how the loaded
+    model runs.
+    """
+    line = f'<button type="button" class="gptq-line" onclick="{_UNFOLD}">{_spans(short_summary(summary, running))}</button>'
+    notes = ''.join(f'<div class="gptq-warning">{escape(sentence)}</div>' for sentence in warnings(summary))
     rows = [(line.name, line.value, line.source) for line in summary.lines]
     if running:
         rows.append(('running', running, 'now'))
     cells = ''.join('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>' for row in rows)
-    return f'<div class="gptq-facts"><table>{cells}</table></div>'
+    return f'<div class="gptq-facts">{line}{notes}<table>{cells}</table></div>'
 
 
 def status_line_html(*parts: str) -> str:
     """One line of `parts`, without the empty ones."""
-    spans = ' '.join(f'<span>{escape(part)}</span>' for part in parts if part)
-    return f'<div class="gptq-status-line">{spans}</div>'
+    return f'<div class="gptq-status-line">{_spans(parts)}</div>'
+
+
+def _spans(parts: Iterable[str]) -> str:
+    return ' '.join(f'<span>{escape(part)}</span>' for part in parts if part)
 
 
 def error_html(sentence: str) -> str:

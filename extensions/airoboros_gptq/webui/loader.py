@@ -29,6 +29,7 @@ class GPTQLoader:
         self.settings: dict[str, Any] = {}  # the `params` of script.py, the dict itself: the webui reads and saves it
         self.session = ModelSession(owns_model=False)  # the webui owns it, as shared.model
         self.load_error: str | None = None  # why the last load failed, in one sentence
+        self.loaded_off_page = False  # by --model or the API, and no page has opened since
         self._progress: Any = None  # the gr.Progress of the Load button while it waits
         self._warned: set[tuple[str, str]] = set()  # (model, removed kernel): a pick asks several times
 
@@ -47,8 +48,10 @@ class GPTQLoader:
         return folder is not None and is_gptq_folder(folder)
 
     def is_loaded(self) -> bool:
-        """Whether this loader loaded the model that is loaded now."""
-        return shared.model is not None and shared.args.loader == LOADER
+        """Whether this loader loaded the model that is loaded now. shared.args has its name already when a GPTQ model is picked
+        while another loader's is loaded.
+        """
+        return shared.args.loader == LOADER and getattr(shared.model, 'gptq', None) is not None
 
     def is_active(self) -> bool:
         """Whether a model of this loader gives the next answer: the loaded one, or one that --idle-timeout has unloaded,
@@ -70,11 +73,15 @@ class GPTQLoader:
     # What the panel and the status line show
 
     def summary(
-        self, model_name: str | None, checkpoint: str | None = None, checkpoint_format: str | None = None
+        self,
+        model_name: str | None,
+        checkpoint: str | None = None,
+        checkpoint_format: str | None = None,
+        kernel: str = 'auto',
     ) -> FolderSummary:
         """The summary of a model's folder for the device that loading takes. Raises GPTQError."""
         folder = self._existing_folder(model_name)
-        return self.session.summary(folder, checkpoint, checkpoint_format, self._device())
+        return self.session.summary(folder, checkpoint, checkpoint_format, self._device(), kernel)
 
     def checkpoints(self, model_name: str) -> list[str]:
         """The checkpoints of a model's folder, broken ones included; none where they cannot be listed."""
@@ -112,13 +119,19 @@ class GPTQLoader:
         return 'auto'
 
     @contextmanager
-    def reporting_to(self, progress: Any) -> Iterator[None]:
-        """Shows the progress of a load on a gr.Progress, and clears the last error."""
+    def reporting_to(self, progress: Any, name: str) -> Iterator[None]:
+        """Shows the progress of a load of the model `name` on a gr.Progress, and clears the last error."""
         self.load_error, self._progress = None, progress
+        progress(0, desc=f'Loading {name}')
         try:
             yield
         finally:
             self._progress = None
+
+    @property
+    def is_loading_from_page(self) -> bool:
+        """Whether the Load button of a page waits for this load."""
+        return self._progress is not None
 
     def load(self, model_name: str) -> tuple[Any, Any]:
         """(model, tokenizer); (None, None) with `load_error` set, as the webui's own loaders signal failure."""
@@ -147,7 +160,7 @@ class GPTQLoader:
             use_fast=not shared.args.no_use_fast,
             trust_remote_code=shared.args.trust_remote_code,
             max_memory=max_memory(shared.args),
-            progress=self._report(folder.name),
+            progress=self._report(model_name),
         )
         from ..generation.detokenizer import keep_leading_space
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from . import versions
 from .loader import gptq_loader
 
 _EXTENSION = Path(__file__).resolve().parents[1]
+_OF_MODEL = (
+    'instruction_template_str',
+    'truncation_length',
+)  # what else a pick sets; a load has put it into shared.settings
 _FROM_TOKENIZER = 'Custom (obtained from model metadata)'  # the webui's name for a chat template of the tokenizer
 
 
@@ -65,6 +71,41 @@ def _template_is_chosen(model_name: str, settings: dict[str, Any], airoboros: Ai
     if any('instruction_template' in v for k, v in shared.user_config.items() if re.match(k.lower(), name)):
         return True
     return settings.get('instruction_template') == _FROM_TOKENIZER and not airoboros.known
+
+
+def of_loaded() -> dict[str, Any]:
+    """The loader and the settings with which the active model was loaded, for a page that opens; {} where airoboros-GPTQ has
+    no active model. shared.args has them: a pick does not change it, see patches.py.
+    """
+    if not gptq_loader.is_active():
+        return {}
+    name, args, elements = shared.model_name, vars(shared.args), versions.model_elements()
+    settings = {k: args[k] for k in loaders.loaders_and_params[LOADER] if k in elements and k in args}
+    for key in ('cpu_memory', 'gpu_memory'):
+        if isinstance(settings.get(key), str):  # before v3.0 the page counts in MiB and shared.args has '3500MiB'
+            del settings[key]
+    settings[KERNEL] = gptq_loader.kernel_or_auto(settings.get(KERNEL), name)
+    settings[FORMAT] = settings.get(FORMAT) or 'auto'
+    if not settings.get(CHECKPOINT):
+        try:
+            settings[CHECKPOINT] = gptq_loader.summary(name).checkpoint.name
+        except GPTQError:  # the folder has gone since
+            settings[CHECKPOINT] = ''
+    if gptq_loader.loaded_off_page:  # else the page that loaded it has set them, and its user may have changed them
+        gptq_loader.loaded_off_page = False
+        settings |= {k: shared.settings[k] for k in _OF_MODEL if k in shared.settings}
+    return {'loader': LOADER, **settings}
+
+
+@contextmanager
+def kept_while_active() -> Iterator[None]:
+    """Puts back afterwards what shared.args has of the active model, if it is one of airoboros-GPTQ."""
+    args = vars(shared.args)
+    before = {k: args[k] for k in versions.model_elements() if k in args} if gptq_loader.is_active() else {}
+    try:
+        yield
+    finally:
+        args.update(before)
 
 
 def save(model_name: str, state: dict[str, Any]) -> str:

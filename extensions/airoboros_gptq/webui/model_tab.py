@@ -19,6 +19,7 @@ from ..names import (
     FORMAT,
     KERNEL,
     MESSAGE_FOOTER,
+    MODEL_SETTINGS,
     MODEL_STATUS,
     PLAINFORMAT,
     PLAINFORMAT_DEFAULT,
@@ -29,7 +30,7 @@ from ..names import (
     UNREADABLE_MODEL,
 )
 from ..ui import controls, html
-from . import chat_tab, notebook_tab, versions
+from . import chat_tab, model_settings, notebook_tab, versions
 from .gradio_layout import insert_after, on_page_load, reopen
 from .loader import gptq_loader
 
@@ -56,9 +57,12 @@ _REFRESH_AFTER_STATUS = f"""() => {{
 
 
 def create() -> None:
-    """Adds the components to shared.gradio, below the webui's `loader` dropdown."""
+    """Adds the components to shared.gradio: the checkpoint and the panel below the webui's `loader` dropdown, the others
+    among the webui's options.
+    """
     with reopen(shared.gradio['loader'].parent):
         shared.gradio[CHECKPOINT] = controls.checkpoint_dropdown(visible=False)
+    with reopen(versions.options_column()):
         shared.gradio[KERNEL] = controls.kernel_dropdown(visible=False)
         shared.gradio[FORMAT] = controls.format_dropdown(visible=False)
         shared.gradio[ALWAYS_PLAINFORMAT] = controls.always_plainformat_box(
@@ -75,20 +79,18 @@ def create() -> None:
 
 
 def create_events() -> None:
-    """Updates them when a model is picked, a checkpoint or format is chosen, or the message about the model changes."""
+    """Updates them when a model is picked, a checkpoint, kernel or format is chosen, or the message about the model changes."""
     notebook_tab.create_events()
     if not shared.args.multi_user:
         shared.gradio['model_menu'].change(
             _on_pick, gradio('model_menu'), gradio(CHECKPOINT, FACTS, UNREADABLE_MODEL), show_progress=False
         )
-        for key in (CHECKPOINT, FORMAT):
-            shared.gradio[key].input(
-                _facts, gradio('model_menu', CHECKPOINT, FORMAT), gradio(FACTS), show_progress=False
-            )
+        for key in MODEL_SETTINGS:
+            shared.gradio[key].input(_facts, gradio('model_menu', *MODEL_SETTINGS), gradio(FACTS), show_progress=False)
         on_page_load(_REFRESH_AFTER_STATUS)
         shared.gradio[REFRESH_FACTS].click(
             _on_status,
-            gradio('model_menu', CHECKPOINT, PRESET_MODEL, UNREADABLE_MODEL, FORMAT),
+            gradio('model_menu', *MODEL_SETTINGS, PRESET_MODEL, UNREADABLE_MODEL),
             gradio(FACTS, *_MODEL_DEPENDENT, 'preset_menu', PRESET_MODEL, UNREADABLE_MODEL, *_pick_settings()),
             show_progress=False,
             trigger_mode='always_last',  # a click during the previous one must not be lost
@@ -99,7 +101,7 @@ def create_events() -> None:
     shared.gradio['interface'].load(
         _on_page_load,
         None,
-        gradio(CHECKPOINT, FACTS, *_MODEL_DEPENDENT, PRESET_MODEL),
+        gradio(CHECKPOINT, FACTS, ALWAYS_PLAINFORMAT, *_MODEL_DEPENDENT, PRESET_MODEL),
         show_progress=False,
     )
 
@@ -115,25 +117,25 @@ def _on_pick(model_name):
     saved = models_settings.get_model_metadata(model_name)
     checkpoint = saved.get(CHECKPOINT) or default.checkpoint.name
     menu = _checkpoint_menu(default.candidates, checkpoint)
-    return menu, _facts(model_name, checkpoint, saved.get(FORMAT)), None
+    return menu, _facts(model_name, checkpoint, saved.get(KERNEL), saved.get(FORMAT)), None
 
 
 def _checkpoint_menu(choices: list[str], chosen: str) -> dict[str, Any]:
     return gr.update(choices=choices, value=chosen, interactive=len(choices) > 1)
 
 
-def _facts(model_name, checkpoint, checkpoint_format='auto') -> str:
+def _facts(model_name, checkpoint, kernel='auto', checkpoint_format='auto') -> str:
     """The panel's HTML; '' for a model that is not GPTQ."""
     if not gptq_loader.is_gptq(model_name):
         return ''
     try:
-        summary = gptq_loader.summary(model_name, checkpoint, checkpoint_format)
+        summary = gptq_loader.summary(model_name, checkpoint, checkpoint_format, kernel or 'auto')
     except GPTQError as e:
         return html.error_html(str(e))
     return html.facts_html(summary, gptq_loader.running_as(summary))
 
 
-def _on_status(model_name, checkpoint, preset_model, unreadable, checkpoint_format='auto'):
+def _on_status(model_name, checkpoint, kernel, checkpoint_format, preset_model, unreadable):
     """Values after a load, an unload or a download, in the order of the event's outputs."""
     facts, settings = None, [gr.update() for _ in _pick_settings()]
     if unreadable == model_name:
@@ -141,7 +143,7 @@ def _on_status(model_name, checkpoint, preset_model, unreadable, checkpoint_form
         if unreadable is None:  # it has been downloaded since: set everything that a pick would set now
             settings, preset_model = _settings_of(model_name, menu), ''
     if facts is None or unreadable:
-        facts = _facts(model_name, checkpoint, checkpoint_format)
+        facts = _facts(model_name, checkpoint, kernel, checkpoint_format)
     preset = gr.update(), preset_model
     if preset_model not in (None, model_name):
         preset = _preset_update(model_name), model_name
@@ -169,17 +171,17 @@ def _preset_update(model_name):
 
 
 def _on_page_load():
-    """Values for a page that opens while a model is loaded, in the order of the event's outputs."""
-    name = shared.model_name
-    if not (gptq_loader.is_gptq(name) and gptq_loader.is_active()):
-        return gr.update(), '', *_visibility(), ''
-    checkpoint = getattr(shared.args, CHECKPOINT, '')
-    try:
-        choices = gptq_loader.summary(name, checkpoint).candidates
-    except GPTQError:
-        choices = []
-    facts = _facts(name, checkpoint, getattr(shared.args, FORMAT, 'auto'))
-    return gr.update(choices=choices), facts, *_visibility(), name
+    """Values for a page that opens, in the order of the event's outputs. The webui sets checkpoint, kernel and format, as
+    model_settings.of_loaded() has them.
+    """
+    name, always = shared.model_name, bool(gptq_loader.settings.get(_ALWAYS))
+    if not gptq_loader.is_active():
+        return gr.update(), '', always, *_visibility(), ''
+    settings = model_settings.of_loaded()
+    choices = gptq_loader.checkpoints(name)
+    menu = gr.update(choices=choices, interactive=len(choices) > 1 and not shared.args.multi_user)
+    facts = _facts(name, *(settings[key] for key in MODEL_SETTINGS))
+    return menu, facts, always, *_visibility(), name
 
 
 def _visibility() -> tuple[Any, ...]:

@@ -117,12 +117,14 @@ def _load_model(original):
         wanted = loader or shared.args.loader or models_settings.get_model_metadata(model_name)['loader']
         if wanted != LOADER:
             return original(model_name, loader)
+        is_new = shared.model_name != model_name  # else it was unloaded after --idle-timeout
         _load.is_gptq = True
         try:
             return original(model_name, TRANSFORMERS_ALIAS)
         finally:
             _load.is_gptq = False
             shared.args.loader = LOADER
+            gptq_loader.loaded_off_page = is_new and not gptq_loader.is_loading_from_page
 
     return load_model
 
@@ -156,19 +158,43 @@ def _save_model_settings(original):
     return save_model_settings
 
 
+@_replaces_on_page(
+    'modules.ui_model_menu', 'handle_load_model_event_initial', 'keeping the settings of the loaded model'
+)
+def _handle_load_model_event_initial(original):
+    """A pick puts the settings of the picked model into shared.args, which Load does again. Until then they would be taken for
+    those of the loaded model: by a page that opens, by the reload after --idle-timeout, and by all that asks for its loader.
+    """
+
+    def handle_load_model_event_initial(model, state):
+        from . import model_settings
+
+        with model_settings.kept_while_active():
+            return original(model, state)
+
+    return handle_load_model_event_initial
+
+
 @_replaces_on_page('modules.ui_model_menu', 'load_model_wrapper', 'errors in one sentence')
 def _load_model_wrapper(original):
-    """The messages of a pick and of Load in the Model tab: the loader's sentence in place of 'Failed to load'."""
+    """The messages of a pick and of Load in the Model tab: the loader's sentence in place of 'Failed to load', and nothing under
+    the progress of a load, which is drawn over the message.
+    """
     import gradio as gr
 
     def load_model_wrapper(selected_model, loader, progress=gr.Progress(), autoload=False):  # noqa: B008 (gradio's way)
         if loader != LOADER:
             yield from original(selected_model, loader, autoload=autoload)
             return
-        with gptq_loader.reporting_to(progress):
-            for message in original(selected_model, loader, autoload=autoload):
+        if not autoload:
+            yield from original(selected_model, loader, autoload=False)
+            return
+        with gptq_loader.reporting_to(progress, selected_model):
+            for message in original(selected_model, loader, autoload=True):
                 failed = message.startswith(('Failed to load', 'Traceback'))
-                yield gptq_loader.load_error if failed and gptq_loader.load_error else message
+                if failed and gptq_loader.load_error:
+                    message = gptq_loader.load_error
+                yield '' if message.startswith('Loading') else message
 
     return load_model_wrapper
 
@@ -278,15 +304,20 @@ def _list_interface_input_elements(original):
     return list_interface_input_elements
 
 
-@_replaces_on_page('modules.ui', 'apply_interface_values', 'a PLAINFORMAT box per browser')
+@_replaces_on_page('modules.ui', 'apply_interface_values', 'the settings of the loaded model on a new page')
 def _apply_interface_values(original):
-    """A new page starts with the values of the page that was used last. The PLAINFORMAT box starts unticked."""
+    """A new page starts with the values of the page that was used last, or with the defaults; here with the settings that the
+    model was loaded with, so that Save settings does not lose them. The PLAINFORMAT box starts unticked.
+    """
 
     def apply_interface_values(state, use_persistent=False):
         if use_persistent:
             from modules import shared
 
+            from . import model_settings
+
             shared.persistent_interface_state.pop(PLAINFORMAT, None)
+            shared.persistent_interface_state.update(model_settings.of_loaded())
         return original(state, use_persistent=use_persistent)
 
     return apply_interface_values

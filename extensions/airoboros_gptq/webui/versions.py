@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from modules import loaders, models, shared
 
@@ -27,6 +28,13 @@ def model_elements() -> list[str]:
     """The settings of the Model tab that are saved and restored, those of this extension included."""
     elements: list[str] = sys.modules[model_elements_module()].list_model_elements()
     return elements
+
+
+def options_column() -> Any:
+    """The block of the Model tab that holds the webui's options for loaders of its kind: the right column of "Main options"
+    since v3.3, of all options before.
+    """
+    return shared.gradio['load_in_8bit'].parent
 
 
 def guesses_generation_prompt() -> bool:

@@ -36,6 +36,16 @@ def load_instruction_template(template):
     return f'the template {template}'
 
 
+def update_model_parameters(state, initial=False):
+    for key in loaders.list_model_elements():
+        if key in state:
+            setattr(shared.args, key, state[key])
+
+
+def apply_model_settings_to_state(model, state):
+    return {**state, **get_model_metadata(model)}
+
+
 def save_model_settings(model, state):
     config = shared.load_user_config()
     wanted = {'loader', *loaders.loaders_and_params[state['loader']]}

@@ -1,10 +1,10 @@
 """The values of the page's components, passed to handlers and back."""
 
-from modules import shared
+from modules import loaders, shared
 
 
 def list_interface_input_elements():
-    return ['temperature', 'history']
+    return ['temperature', 'history', *loaders.list_model_elements()]
 
 
 def gather_interface_values(*args):
