@@ -28,7 +28,7 @@ def test_the_progress_of_a_load_is_not_drawn_over_a_message(loading):
     page, webui = loading
     progress = page.page.locator('#gptq_model_status .progress-level-inner')
     expect(progress).to_contain_text(f'Loading {MODEL} - 25.0%')
-    expect(page.page.locator('#gptq_model_status .prose')).to_have_text('')
+    expect(page.page.locator('#gptq_model_status .prose').last).to_have_text('')
     page.shot('loading')
     (webui / 'hold').unlink()
     page.idle()
