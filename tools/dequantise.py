@@ -52,7 +52,9 @@ def _plain_tensors(summary: FolderSummary, dtype: torch.dtype) -> dict[str, torc
             tensor = read(name).clone()
             tensors[name] = tensor.to(dtype) if tensor.dtype in floats else tensor
     for name, spec in specs.items():
-        packed = {p: read(f'{name}.{p}') for p in TENSOR_PARTS if f'{name}.{p}' in parts & set(summary.checkpoint.tensors)}
+        packed = {
+            p: read(f'{name}.{p}') for p in TENSOR_PARTS if f'{name}.{p}' in parts & set(summary.checkpoint.tensors)
+        }
         tensors[f'{name}.weight'] = dequantize(PackedLinear(**packed), spec, dtype).t().contiguous()
     return tensors
 

@@ -46,10 +46,19 @@ QUESTIONS = [
 LONG_PROMPT = ' '.join(QUESTIONS * 8)  # about 1,000 tokens
 WRONG_BODIES: list[dict[str, Any]] = [
     *({'messages': messages} for messages in ([], 'x', [{'role': 'x'}], [{'role': 'user', 'content': None}])),
-    *({'messages': [{'role': 'user', 'content': 'Hello'}], **wrong} for wrong in ({'max_tokens': -5}, {'temperature': 'x'})),
+    *(
+        {'messages': [{'role': 'user', 'content': 'Hello'}], **wrong}
+        for wrong in ({'max_tokens': -5}, {'temperature': 'x'})
+    ),
     {},
 ]
-LOAD_OPTIONS: list[dict[str, Any]] = [{}, {}, {'gptq_kernel': 'reference'}, {'gptq_checkpoint': ['x']}, {'gptq_kernel': 'no'}]
+LOAD_OPTIONS: list[dict[str, Any]] = [
+    {},
+    {},
+    {'gptq_kernel': 'reference'},
+    {'gptq_checkpoint': ['x']},
+    {'gptq_kernel': 'no'},
+]
 
 
 class Api:
