@@ -43,7 +43,7 @@ TINY = (
     Example('What is 12 plus 7?'),
     Example(SNAKE, plainformat=True),
     Example('Write a function get_total in python that returns the sum of a and b.'),
-    Example('My name is Anna and I live in Paris.'),
+    Example('Write the Snake game in javascript.'),
 )
 AIROBOROS = (
     Example(SNAKE, plainformat=True),
@@ -55,7 +55,7 @@ AIROBOROS = (
 GENERAL = (
     Example('What is the capital of France?'),
     Example('Explain in two sentences why the sky is blue.'),
-    Example('Give me three tips for a good night’s sleep.'),
+    Example("Give me three tips for a good night's sleep."),
     Example('Write a short story about a dog that learns to swim.'),
 )
 

@@ -10,7 +10,7 @@ import gradio as gr
 from ..airoboros.conversation import SAMPLING
 from ..ui import html
 from .examples import RANGES
-from .loader import ModelLoader
+from .loader import LoadState, ModelLoader
 
 # Fonts of the system: gradio's own would be fetched from a server.
 THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
@@ -58,18 +58,20 @@ def sampling_slider(name: str) -> gr.Slider:
 
 def status_html(loader: ModelLoader) -> str:
     """What is loaded, or how far a load is, or why it failed. Names and errors are text, never markup."""
-    state, session = loader.state, loader.session
-    name = escape(state.request.folder.name) if state.request else ''
+    state, loaded = loader.state, loader.loaded
     if state.loading:
-        seconds = int(time.monotonic() - state.began)
-        step = state.step if state.share is None else f'{state.step}, {state.share:.0%}'
-        bar = '<progress></progress>' if state.share is None else f'<progress value="{state.share:.3f}"></progress>'
-        return f'Loading <b>{name}</b>: {escape(step or "reading the folder")} ({seconds} s){bar}'
-    loaded = ''
-    if loader.loaded is not None:
-        parts = (session.running, session.throughput)
-        details = html.status_line_html(*parts)
-        loaded = f'<b>{escape(loader.loaded.folder.name)}</b> is loaded.{details}'
-    if state.error:
-        return html.error_html(state.error) + loaded
-    return loaded or 'No model is loaded: pick one and press Load.'
+        text = _loading_html(state)
+    else:
+        text = html.error_html(state.error) if state.error else ''
+        if loaded is not None:
+            details = html.status_line_html(loader.session.running, loader.session.throughput)
+            text += f'<b>{escape(loaded.folder.name)}</b> is loaded.{details}'
+    return f'<div data-version="{state.version}">{text or "No model is loaded: pick one and press Load."}</div>'
+
+
+def _loading_html(state: LoadState) -> str:
+    name = escape(state.request.folder.name) if state.request else ''
+    seconds = int(time.monotonic() - state.began)
+    share = '' if state.share is None else f', {state.share:.0%}'
+    bar = '<progress></progress>' if state.share is None else f'<progress value="{state.share:.3f}"></progress>'
+    return f'Loading <b>{name}</b>: {escape(state.step or "reading the folder")}{share} ({seconds} s){bar}'

@@ -106,9 +106,7 @@ class DemoPage:
         for menu in (self._checkpoint, self._format):
             menu.input(self._facts_html, folder, self._facts, show_progress='hidden')
         shown = [self._version, self._status]
-        self._load_button.click(
-            self._on_load, [*folder, self._kernel], [*shown, self._facts], show_progress='hidden'
-        )
+        self._load_button.click(self._on_load, [*folder, self._kernel], [*shown, self._facts], show_progress='hidden')
         self._unload_button.click(self._on_unload, None, shown, show_progress='hidden')
         page.load(self._refresh, None, shown, show_progress='hidden')
         gr.Timer(_REFRESH_S).tick(self._refresh, None, shown, show_progress='hidden')
@@ -124,9 +122,7 @@ class DemoPage:
             for event in (self._send_button.click, self._message.submit)
         ]
         for button in self._examples:
-            chosen = button.click(
-                self._on_example, button, [self._message, self._plainformat], show_progress='hidden'
-            )
+            chosen = button.click(self._on_example, button, [self._message, self._plainformat], show_progress='hidden')
             answering.append(chosen.then(self._on_send, [self._message, *inputs], outputs, show_progress='hidden'))
         answering.append(self._regenerate_button.click(self._on_regenerate, inputs, outputs, show_progress='hidden'))
         self._stop_button.click(None, None, None, cancels=answering)
