@@ -77,7 +77,7 @@ def test_the_other_checkpoint_can_be_chosen(page):
 
 def test_a_broken_folder_is_one_sentence_and_the_page_still_works(page):
     pick(page, 'broken-GPTQ')
-    expect(page.locator('.gptq-error')).to_contain_text('the download was interrupted; download it again.')
+    expect(page.locator('.gptq-facts.gptq-error')).to_contain_text('the download was interrupted; download it again.')
     load(page)
     expect(page.locator('#status')).to_contain_text('the download was interrupted; download it again.', timeout=30_000)
     pick(page, TINY)

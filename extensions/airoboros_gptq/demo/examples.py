@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..airoboros.conversation import SAMPLING
 from ..airoboros.versions import Airoboros
-from ..checkpoint.hf_config import read_json
 from ..errors import GPTQError
+from ..util.regular_file import read_json
 
 MAX_EXAMPLES = 6
 _WITH_PLAINFORMAT = ' · PLAINFORMAT'

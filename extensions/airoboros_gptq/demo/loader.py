@@ -26,11 +26,12 @@ class LoadRequest:
 
 @dataclass(frozen=True)
 class LoadState:
-    """What the loader does or did last. `version` grows when a load begins or ends; `step` and `share`, from 0 to 1, say
-    how far it is; `error` is the sentence of the last load if that failed.
+    """What the loader does or did last. `version` grows when a load begins or ends, `loads` when one begins;
+    `step` and `share`, from 0 to 1, say how far it is; `error` is the sentence of the last load if that failed.
     """
 
     version: int = 0
+    loads: int = 0
     request: LoadRequest | None = None
     loading: bool = False
     step: str = ''
@@ -60,7 +61,8 @@ class ModelLoader:
             if self._state.loading:
                 return False
             self._idle.clear()
-            self._state = LoadState(self._state.version + 1, request, loading=True, began=time.monotonic())
+            version, loads = self._state.version + 1, self._state.loads + 1
+            self._state = LoadState(version, loads, request, loading=True, began=time.monotonic())
         threading.Thread(target=self._load, args=(request,), daemon=True, name='airoboros_gptq load').start()
         return True
 

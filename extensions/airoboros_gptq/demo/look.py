@@ -27,7 +27,7 @@ h1 { font-size: 1.5em; font-weight: 600; margin: 0; }
 #status progress { width: 100%; height: 6px; accent-color: var(--primary-500); }
 #examples { gap: 6px; flex-wrap: wrap; }
 #examples button { flex: 0 1 auto; min-width: 0; width: auto; white-space: normal; text-align: left; font-weight: 400; }
-#checkpoint input, #model input { text-overflow: ellipsis; margin-right: 2em; } /* clear of the arrow */
+#model input { padding-right: 2em; text-overflow: ellipsis; } /* clear of the arrow */
 .pending { opacity: 1 !important; } /* a refresh twice a second is nothing to fade for */
 #chat-error:not(:has(.gptq-error)) { display: none; }
 @media (max-width: 700px) {
@@ -47,7 +47,7 @@ def slider(name: str, least: float, most: float, value: float, step: float) -> g
     refuse the message, with a traceback in the terminal.
     """
     made = gr.Slider(least, most, value, step=step, label=name)
-    made.preprocess = lambda given: value if given is None else min(max(given, least), most)
+    setattr(made, 'preprocess', lambda given: value if given is None else min(max(given, least), most))  # noqa: B010
     return made
 
 
@@ -62,7 +62,7 @@ def status_html(loader: ModelLoader) -> str:
     if state.loading:
         text = _loading_html(state)
     else:
-        text = html.error_html(state.error) if state.error else ''
+        text = f'<div class="gptq-error">{escape(state.error)}</div>' if state.error else ''
         if loaded is not None:
             details = html.status_line_html(loader.session.running, loader.session.throughput)
             text += f'<b>{escape(loaded.folder.name)}</b> is loaded.{details}'

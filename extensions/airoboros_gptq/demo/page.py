@@ -50,6 +50,7 @@ class DemoPage:
             # The conversation as plain text; the Chatbot has a copy with code blocks.
             self._messages = gr.State([])
             self._version = gr.State(-1)  # of the LoadState that this page shows
+            self._loads = gr.State(-1)  # of the load that its menus show
             self._create_model_events(page)
             self._create_chat_events()
         return page
@@ -110,9 +111,11 @@ class DemoPage:
         self._unload_button.click(self._on_unload, None, shown, show_progress='hidden')
         page.load(self._refresh, None, shown, show_progress='hidden')
         gr.Timer(_REFRESH_S).tick(self._refresh, None, shown, show_progress='hidden')
-        menus = [self._model, self._checkpoint, self._kernel, self._format, self._facts]
+        menus = [self._loads, self._model, self._checkpoint, self._kernel, self._format, self._facts]
         buttons = [self._load_button, self._unload_button, self._plainformat, self._context_helper, *self._examples]
-        self._version.change(self._show_state, None, [*menus, *buttons, *self._sampling], show_progress='hidden')
+        self._version.change(
+            self._show_state, [self._loads, *folder], [*menus, *buttons, *self._sampling], show_progress='hidden'
+        )
 
     def _create_chat_events(self) -> None:
         inputs = [self._messages, self._plainformat, *self._sampling, self._max_new_tokens]
@@ -181,28 +184,16 @@ class DemoPage:
         state = self.loader.state
         return state.version, look.status_html(self.loader)
 
-    def _show_state(self) -> list[Any]:
+    def _show_state(self, shown: int, name: str | None, checkpoint: str | None, format: str | None) -> list[Any]:
         """Updates of all that hangs on the model: menus, facts, buttons, examples and sampling. It is what a page shows
-        that is opened, reloaded, or stands in another tab.
+        that is opened, reloaded, or stands in another tab. `shown` is the load that its menus show: they follow when one
+        begins, and leave alone what somebody picked since.
         """
         state, loaded = self.loader.state, self.loader.loaded
-        request = state.request or loaded
-        try:
-            models = find_models(self.model_dirs)
-        except GPTQError as e:
-            models, error = {}, html.error_html(str(e))
+        if shown == state.loads:
+            menus = [gr.skip()] * 5 + [self._facts_html(name, checkpoint, format)]
         else:
-            error = ''
-        if request is None and models:
-            request = LoadRequest(next(iter(models.values())))
-        menus: list[Any] = [gr.update(choices=list(models), value=None), gr.skip(), 'auto', 'auto', error]
-        if request is not None:
-            menu, _, facts = self._on_pick(request.folder.name)
-            if request.checkpoint:
-                menu = {**menu, 'value': request.checkpoint}
-                facts = self._facts_html(request.folder.name, request.checkpoint, request.format)
-            name = gr.update(choices=list(models), value=request.folder.name)
-            menus = [name, menu, request.kernel, request.format, facts]
+            menus = [state.loads, *self._menus(state.request)]
         questions: Sequence[examples.Example] = ()
         sampling: Any = examples.SAMPLING
         if loaded is not None:
@@ -219,6 +210,20 @@ class DemoPage:
             *(gr.update(visible=False) for _ in range(examples.MAX_EXAMPLES - len(labels))),
             *(sampling[name] for name in examples.RANGES),
         ]
+
+    def _menus(self, request: LoadRequest | None) -> list[Any]:
+        """Values of model, checkpoint, kernel, format and facts: of a load, or of the first model before any."""
+        try:
+            models = find_models(self.model_dirs)
+        except GPTQError as e:
+            return [gr.update(choices=[], value=None), gr.skip(), 'auto', 'auto', html.error_html(str(e))]
+        request = request or LoadRequest(next(iter(models.values())))
+        name = request.folder.name
+        menu, _, facts = self._on_pick(name)
+        if request.checkpoint:
+            menu = {**menu, 'value': request.checkpoint}
+            facts = self._facts_html(name, request.checkpoint, request.format)
+        return [gr.update(choices=list(models), value=name), menu, request.kernel, request.format, facts]
 
     # The chat
 
@@ -259,7 +264,8 @@ class DemoPage:
             yield gr.skip(), gr.skip(), gr.skip(), ''  # lets Stop end it
         error = ''
         try:
-            sampling = Sampling(temperature, top_p, repetition_penalty, int(max_new_tokens))
+            # floats: a slider gives 1 for 1.0, which transformers refuses as a temperature
+            sampling = Sampling(float(temperature), float(top_p), float(repetition_penalty), int(max_new_tokens))
             for growing in answer(self.session, messages, plain, sampling):
                 yield for_display(growing), growing, gr.skip(), ''
         except GPTQError as e:
