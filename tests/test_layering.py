@@ -55,6 +55,7 @@ FOREIGN = {
     'huggingface_hub': {'checkpoint.hub'},
     'triton': {'kernels.triton', 'generation.fused_decode'},
     'gradio': {'ui', 'demo', 'webui'},
+    'starlette': {'demo.app'},  # the server that gradio runs on
     'modules': {'webui'},
     'yaml': {'webui'},  # the webui's own: config-user.yaml, instruction templates
     'psutil': {'util'},
@@ -170,6 +171,8 @@ TESTED_IN = {
     'bench.report': 'bench/test_measure.py',
     'checkpoint.linear_spec': 'checkpoint/test_quant_inference.py',
     'checkpoint.tensor_info': 'checkpoint/test_safetensors_header.py',
+    'demo.look': 'demo/test_app.py',
+    'demo.page': 'demo/test_app.py',
     'generation.fused_decode': 'interpreted/test_decoding.py',
     'generation.logits_to_keep': 'generation/test_decode_loop.py',
     'generation.prompt_cache': 'generation/test_cached_generate.py',
