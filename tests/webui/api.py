@@ -62,7 +62,7 @@ class ApiServer(Server):
         request = urllib.request.Request(
             self.api + path, json.dumps(body).encode(), {'Content-Type': 'application/json'}, method='POST'
         )
-        return _open(request, timeout=30)
+        return _open(request, timeout=300)
 
     def chat(self, *messages: str, **options) -> str:
         """The greedy answer to messages of user and assistant in turn."""

@@ -227,7 +227,7 @@ def _generate_reply(original):
 
     def generate_reply(*args, **kwargs):
         replies = original(*args, **kwargs)
-        yield from replies
+        yield from reply_guard.attended(replies) if gptq_loader.is_active() else replies
 
     return generate_reply
 
@@ -259,7 +259,7 @@ def _event_source_response(original):
     """
 
     def EventSourceResponse(*args, **kwargs):
-        response_class = original
+        response_class = api.closing_response(original) if gptq_loader.is_active() else original
         return response_class(*args, **kwargs)
 
     return EventSourceResponse
