@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import GPTQError, first_line
+from ..errors import GPTQError, quote_error
 from ..util.regular_file import is_present, read_json
 
 log = logging.getLogger('airoboros_gptq')
@@ -28,7 +28,7 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     try:
         model.generation_config = GenerationConfig(**{**settings, **ids})
     except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
-        raise GPTQError(f'{path} holds what transformers refuses ({first_line(e)}); correct it or remove it.') from e
+        raise GPTQError(f'{path} holds what transformers refuses ({quote_error(e)}); correct it or remove it.') from e
     for key, value in ids.items():
         setattr(model.config, key, value)
 
