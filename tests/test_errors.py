@@ -33,7 +33,9 @@ def test_first_line(error, line):
 
 
 def test_the_line_that_says_what_to_do_is_quoted():
-    said = ValueError('The repository holds code.\nYou can look at it.\nPlease pass `trust_remote_code=True` to run it.')
+    said = ValueError(
+        'The repository holds code.\nYou can look at it.\nPlease pass `trust_remote_code=True` to run it.'
+    )
     assert quote_error(said) == 'The repository holds code. Please pass `trust_remote_code=True` to run it'
     assert quote_error(ValueError()) == 'ValueError'
-    assert len(quote_error(ValueError('use this\n' * 10_000))) <= 600
+    assert len(quote_error(ValueError('use this ' * 100 + '\nset that ' * 100))) <= 310

@@ -6,7 +6,7 @@ import re
 
 from .util.clean_text import clean_text
 
-_MAX_QUOTE = 600
+_MAX_QUOTED_LINE = 150
 # Words of the lines in which a library says what to do.
 _REMEDY = re.compile(r'\b(please|install|upgrade|update|pass|use|set|run|try|trust_remote_code\S*)\b', re.IGNORECASE)
 
@@ -28,10 +28,12 @@ def first_line(error: BaseException) -> str:
 
 
 def quote_error(error: BaseException) -> str:
-    """An exception's text to be quoted in a GPTQError: its first line, and the lines after it that say what to do, as
-    transformers' "Please pass the argument `trust_remote_code=True` ...".
+    """An exception's text to be quoted in a GPTQError: its first line, and the first after it that says what to do, as
+    transformers' "Please pass the argument `trust_remote_code=True` ...". At most 310 characters.
     """
-    _, *rest = (str(error)[:20_000].strip() or type(error).__name__).splitlines()
-    said = [first_line(error), *(line.strip() for line in rest if _REMEDY.search(line))]
-    quote = ' '.join(line if line.endswith(('.', '!', '?', ':', ';', ',')) else f'{line}.' for line in said)
-    return clean_text(quote.removesuffix('.'), _MAX_QUOTE)
+    first = clean_text(first_line(error), _MAX_QUOTED_LINE)
+    lines = str(error)[:20_000].strip().splitlines()[1:]
+    remedy = next((line.strip() for line in lines if _REMEDY.search(line)), '')
+    if not remedy:
+        return first
+    return f'{first.rstrip(".")}. {clean_text(remedy, _MAX_QUOTED_LINE).rstrip(".")}'
