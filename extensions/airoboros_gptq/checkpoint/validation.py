@@ -66,7 +66,8 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer."""
     path = folder / 'tokenizer_config.json'
     settings = read_json(path) if is_present(path) else {}
-    files = _LLAMA_FILES if is_llama_tokenizer(settings) else (*_LLAMA_FILES, *_OTHER_FILES, *_TEKKEN)
+    named_llama = is_llama_tokenizer(settings) and 'tokenizer_class' in settings
+    files = _LLAMA_FILES if named_llama else (*_LLAMA_FILES, *_OTHER_FILES, *_TEKKEN)
     # A tokenizer with code of its own may keep its vocabulary anywhere.
     if 'auto_map' not in settings and not any(p.is_file() for name in files for p in folder.glob(name)):
         raise GPTQError(f'{folder} has no tokenizer (tokenizer.json or tokenizer.model); download it.')

@@ -91,7 +91,7 @@ def load(
             return build_model(plan, report)
 
     model = explain_out_of_memory(build, plan.checkpoint, plan.device)
-    tokenizer = load_tokenizer(folder, use_fast, trust_remote_code, tokenizer_config)
+    tokenizer = load_tokenizer(folder, use_fast, trust_remote_code, tokenizer_config, model.config)
     set_special_ids(model, tokenizer, folder)
     attach(model)
     return model, tokenizer

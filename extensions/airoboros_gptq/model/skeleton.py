@@ -6,7 +6,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GPTQError, first_line
+from ..errors import GPTQError, quote_error
 from .load_plan import LoadPlan
 from .untrusted_config import drop_code_names
 
@@ -46,7 +46,7 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
     except Exception as e:  # a wrong config makes transformers and torch raise nearly anything
         how = f' with attn_implementation={attention!r}' if attention else ''
         raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {first_line(e)}'
+            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {quote_error(e)}'
         ) from e
 
 
