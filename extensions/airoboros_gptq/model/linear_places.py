@@ -125,7 +125,7 @@ def _computes_linear(kind: type[nn.Module], small: nn.Module) -> bool:
 
 
 def is_read_by_weight(model: nn.Module, name: str) -> bool:
-    """Whether the code around a module called `name` looks into its `weight`, as DeepSeek-V2 does with its router's."""
+    """Whether the code around a module called `name` looks into its `weight` and never calls it, as DeepSeek-V2 with its router."""
     *path, child = name.split('.')
     owners = ['.'.join(path[:i]) for i in range(len(path), -1, -1)]
     return any(child in _names_read_by_weight(type(model.get_submodule(owner))) for owner in owners)
@@ -133,8 +133,9 @@ def is_read_by_weight(model: nn.Module, name: str) -> bool:
 
 @lru_cache(maxsize=None)
 def _names_read_by_weight(kind: type) -> frozenset[str]:
-    """The names before `.weight` in the source of a module's class, where more than dtype and device is asked of it."""
-    found: set[str] = set()
+    """The names before `.weight` in the source of a module's class, less those that are called there too."""
+    read: set[str] = set()
+    called: set[str] = set()
     for base in kind.__mro__:
         if issubclass(base, nn.Module) and not base.__module__.startswith('torch.'):
             if base.__name__ in ('PreTrainedModel', 'GenerationMixin') or base.__name__.endswith('PreTrainedModel'):
@@ -143,5 +144,6 @@ def _names_read_by_weight(kind: type) -> frozenset[str]:
                 source = inspect.getsource(base)
             except (OSError, TypeError):
                 continue
-            found.update(re.findall(r'\bself\.(?:\w+\.)*?(\w+)\.weight\b(?!\.(?:dtype|device)\b)', source))
-    return frozenset(found)
+            read.update(re.findall(r'\bself\.(?:\w+\.)*?(\w+)\.weight\b(?!\.(?:dtype|device)\b)', source))
+            called.update(re.findall(r'\bself\.(?:\w+\.)*?(\w+)\(', source))
+    return frozenset(read - called)
