@@ -19,7 +19,7 @@ PROJECTIONS = (
 )
 QUANTISED = rf'(\.|^)({PROJECTIONS})$'
 ROUTERS = rf'(\.|^)({PROJECTIONS}|gate|router|wg)$'
-LEFT_OUT = r'conv|embed|lm_head|norm|shared_expert_gate|in_proj_(a|b|ba)$|visual|vision|multi_modal|project_(in|out)|score'
+LEFT_OUT = r'conv|embed|lm_head|norm\w*$|shared_expert_gate|in_proj_(a|b|ba)$|visual|vision|multi_modal|project_(in|out)|score'
 IDS = 24
 
 

@@ -57,7 +57,7 @@ CAUSAL = {
     'cohere': ('CohereConfig', LLAMA | {'tie_word_embeddings': True, 'use_qk_norm': True}),
     'cohere2': ('Cohere2Config', LLAMA | {'tie_word_embeddings': True, 'sliding_window': 8}),
     'dbrx': ('DbrxConfig', VOCABULARY | {'d_model': 64, 'n_heads': 2, 'n_layers': 2, 'max_seq_len': 128}
-        | {'ffn_config': {'ffn_hidden_size': 96, 'moe_num_experts': 4, 'moe_top_k': 2}, 'attn_config': {'kv_n_heads': 1, 'rope_theta': 10000.0}}),
+        | {'ffn_config': {'ffn_hidden_size': 96, 'moe_num_experts': 4, 'moe_top_k': 2}, 'attn_config': {'clip_qkv': 8.0, 'kv_n_heads': 1, 'rope_theta': 10000.0}}),
     'deepseek_v2': ('DeepseekV2Config', DEEPSEEK | {'topk_method': 'greedy', 'n_group': 1, 'head_dim': 16}),
     'deepseek_v3': ('DeepseekV3Config', DEEPSEEK | {'qk_head_dim': 32}),
     'dots1': ('Dots1Config', WIDE | MOE | {'n_routed_experts': 32, 'n_shared_experts': 1, 'n_group': 1, 'topk_group': 1}
@@ -175,5 +175,8 @@ def build(model_type, **changes):
 
 
 def auto_class(model_type):
-    """The Auto class of plain transformers that reads a twin."""
-    return transformers.AutoModelForImageTextToText if model_type in SEEING else transformers.AutoModelForCausalLM
+    """The Auto class of plain transformers that reads a twin: that of text alone where it serves."""
+    causal = transformers.AutoModelForCausalLM
+    kind = getattr(transformers, (CAUSAL | SEEING)[model_type][0])
+    text_only = kind in causal._model_mapping and model_type != 'gemma3'
+    return causal if model_type in CAUSAL or text_only else transformers.AutoModelForImageTextToText

@@ -36,12 +36,14 @@ def check_g_idx_present(tensors: Mapping[str, TensorInfo], module: str, file: st
         raise GPTQError(f'{file} lacks the tensor {module}.g_idx, and has act-order; download it again.')
 
 
-def check_loadable(folder: Path, hf_config: HFConfig | None, tensor_count: int) -> None:
+def check_loadable(
+    folder: Path, hf_config: HFConfig | None, tensor_count: int, trust_remote_code: bool = False
+) -> None:
     """Raises GPTQError where the folder lacks a config or a tokenizer, or describes a model that the transformers of
     this environment does not have. `hf_config` is its config.json, `tensor_count` that of the checkpoint. What only
     loading can show is not looked for.
     """
-    check_model_type(folder, check_hf_config(folder, hf_config, tensor_count))
+    check_model_type(folder, check_hf_config(folder, hf_config, tensor_count), trust_remote_code)
     read_tokenizer_config(folder)
 
 

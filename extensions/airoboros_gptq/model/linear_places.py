@@ -13,12 +13,12 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from ..checkpoint.linear_spec import TENSOR_PARTS
+from ..checkpoint.linear_spec import TENSOR_PARTS, LinearSpec
 from ..errors import GPTQError
 from ..kernels.linear import GPTQLinear
 from ..kernels.packing import PackedLinear, dequantize
 from .load_plan import LoadPlan
-from .tensor_checks import check_finite, check_scales
+from .tensor_checks import cast_floats, check_scales
 
 ReadOnto = Callable[[str, torch.device], torch.Tensor]  # a tensor by its name in the file
 _IN, _OUT = 5, 3  # features of the small copy that is tried
@@ -31,6 +31,30 @@ def place_linear(
     together, or a tensor cannot be what its name says.
     """
     file, spec = plan.checkpoint.name, plan.specs[module]
+    old = find_place(model, name, spec, file)
+    tensors = {part: f'{module}.{part}' for part in TENSOR_PARTS if f'{module}.{part}' in plan.checkpoint.tensors}
+    parts = {part: read(tensor, device) for part, tensor in tensors.items()}
+    bias = parts.pop('bias', None)
+    check_scales(parts['scales'], tensors['scales'], file)
+    if bias is not None:
+        bias = cast_floats(bias, plan.dtype, tensors['bias'], file)
+    elif getattr(old, 'bias', None) is not None and 'bias' in old._parameters:
+        raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
+    packed = PackedLinear(**parts)
+    if is_plain_linear(old) and not is_read_by_weight(model, name):
+        parent, _, child = name.rpartition('.')
+        setattr(model.get_submodule(parent), child, GPTQLinear(packed, spec, bias, plan.kernel, plan.dtype))
+        return
+    weight = cast_floats(dequantize(packed, spec), plan.dtype, name, file)
+    _set_parameter(old, 'weight', weight if is_transposed(old) else weight.T.contiguous())
+    if 'bias' in old._parameters and bias is not None:
+        _set_parameter(old, 'bias', bias)
+    elif bias is not None and bias.any():
+        raise GPTQError(f'{file} holds {name}.bias, which the model has no place for; it belongs to another model.')
+
+
+def find_place(model: nn.Module, name: str, spec: LinearSpec, file: str) -> nn.Module:
+    """The module in whose place, or into whose weight, a quantised linear goes. Raises GPTQError where there is none of its size."""
     try:
         old = model.get_submodule(name)
     except AttributeError as e:
@@ -43,26 +67,7 @@ def place_linear(
             f'{file} holds {name} of {spec.in_features} by {spec.out_features}, config.json asks for '
             f'{shape[0]} by {shape[1]}; one of them belongs to another model.'
         )
-    tensors = {part: f'{module}.{part}' for part in TENSOR_PARTS if f'{module}.{part}' in plan.checkpoint.tensors}
-    parts = {part: read(tensor, device) for part, tensor in tensors.items()}
-    bias = parts.pop('bias', None)
-    check_scales(parts['scales'], tensors['scales'], file)
-    if bias is not None:
-        check_finite(bias, tensors['bias'], file)
-    elif getattr(old, 'bias', None) is not None and 'bias' in old._parameters:
-        raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
-    packed = PackedLinear(**parts)
-    if is_plain_linear(old) and not is_read_by_weight(model, name):
-        parent, _, child = name.rpartition('.')
-        setattr(model.get_submodule(parent), child, GPTQLinear(packed, spec, bias, plan.kernel, plan.dtype))
-        return
-    weight = dequantize(packed, spec, plan.dtype)
-    check_finite(weight, name, file)
-    _set_parameter(old, 'weight', weight if is_transposed(old) else weight.T.contiguous())
-    if 'bias' in old._parameters and bias is not None:
-        _set_parameter(old, 'bias', bias.to(plan.dtype))
-    elif bias is not None and bias.any():
-        raise GPTQError(f'{file} holds {name}.bias, which the model has no place for; it belongs to another model.')
+    return old
 
 
 def _features(module: nn.Module) -> tuple[int | None, int | None]:

@@ -19,7 +19,7 @@ from .device_map import Devices, device_of
 from .linear_places import place_linear
 from .load_plan import LoadPlan
 from .progress import Progress
-from .tensor_checks import check_finite
+from .tensor_checks import cast_floats
 from .tensor_names import NameMap
 from .tensor_reader import PrefetchReader, ReadTensor, open_tensors
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger('airoboros_gptq')
 
-_TRIM_EVERY = 1 << 24  # bytes of quantised linears
+_TRIM_EVERY = 1 << 22  # bytes of quantised linears
 
 
 def load_weights(
@@ -66,7 +66,7 @@ def load_weights(
                 _trim_heap()
             progress(done, total)
     _trim_heap()
-    _tie_weights(model)
+    _tie_weights(model, file)
     empty = [name for name, p in model.named_parameters() if p.is_meta]
     if empty:
         raise GPTQError(f'{file} lacks the tensor {empty[0]}; download it again.')
@@ -119,26 +119,39 @@ def set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dt
         )
     if leaf in owner._parameters:
         if old.is_floating_point():
-            value = value.to(dtype) if value.is_floating_point() else value
-            check_finite(value, name, file)  # as cast: what fp16 cannot hold has become infinite
+            value = cast_floats(value, dtype, name, file)
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
     elif leaf not in owner._non_persistent_buffers_set:
         owner._buffers[leaf] = value.to(old.dtype)  # learned, as the bias of DeepSeek's router
     # Any other buffer was computed by the model itself and is right as it is.
 
 
-def _tie_weights(model: TransformersModel) -> None:
+def _tie_weights(model: TransformersModel, file: str) -> None:
     """Lets embeddings and lm_head share one weight where the config ties them and the file does not refute it: a file may
-    hold both, one of the two, or an lm_head that is quantised or is another one, and then stays what it is.
+    hold both, one of the two, or an lm_head that is quantised or is another one, and then stays what it is. A file without
+    lm_head has it in its embeddings, whatever the config says.
     """
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
-    tied = getattr(model.config, 'tie_word_embeddings', False)
-    if inputs is None or outputs is None or not tied:
+    weight, head = getattr(inputs, 'weight', None), getattr(outputs, 'weight', None)
+    if weight is not None and head is not None and head.is_meta and _claims_tied(model) is False:
+        if weight.shape == head.shape and not weight.is_meta:
+            log.warning('%s has no lm_head, though config.json says that it has one of its own; the embeddings serve as one', file)
+            outputs.weight = weight
+            _set_tied(model, True)
+    if inputs is None or outputs is None or not _claims_tied(model):
         model.tie_weights()
         return
-    weight, head = inputs.weight, getattr(outputs, 'weight', None)
     if head is None or not (weight.is_meta or head.is_meta or torch.equal(weight, head)):
-        model.config.tie_word_embeddings = False
+        _set_tied(model, False)
     elif weight.is_meta:
         inputs.weight = head
     model.tie_weights()
+
+
+def _claims_tied(model: TransformersModel) -> bool:
+    return bool(getattr(model.config, 'tie_word_embeddings', False))
+
+
+def _set_tied(model: TransformersModel, tied: bool) -> None:
+    for config in {id(c): c for c in (model.config, model.config.get_text_config(decoder=True))}.values():
+        config.tie_word_embeddings = tied

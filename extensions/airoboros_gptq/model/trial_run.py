@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import re
 from types import TracebackType
@@ -15,14 +16,11 @@ from ..util.torch_errors import is_out_of_memory
 from ..util.types import TransformersModel
 from .device_map import Devices, main_device
 from .load_plan import LoadPlan
+from .tensor_checks import NotFiniteError, dtype_name, wider_dtypes
 
 log = logging.getLogger('airoboros_gptq')
 
 TOKENS = 9  # as many as make the kernels take the way of a prompt
-
-
-class NotFiniteError(GPTQError):
-    """What a model computes in the dtype of the plan is NaN or infinite: it needs a wider one."""
 
 
 def try_forward(model: TransformersModel, plan: LoadPlan, devices: Devices) -> None:
@@ -49,8 +47,8 @@ def try_forward(model: TransformersModel, plan: LoadPlan, devices: Devices) -> N
             continue
         if not bool(logits.isfinite().all()):
             raise NotFiniteError(
-                f'{plan.checkpoint.name} computes NaN or infinity in {_name(plan.dtype)}; '
-                f'load it with another dtype, {_wider(plan.dtype)}, or download it again.'
+                f'{plan.checkpoint.name} computes NaN or infinity in {dtype_name(plan.dtype)}; '
+                f'load it with another dtype, {wider_dtypes(plan.dtype)}, or download it again.'
             )
         return
 
@@ -65,8 +63,6 @@ def _logits(model: TransformersModel, device: torch.device) -> torch.Tensor:
 
 def _asked_for_weight(traceback: TracebackType | None) -> tuple[type, str] | None:
     """(class, name of its child) where the code that failed asked a quantised linear for its `weight`; None where it did not."""
-    import linecache
-
     found = None
     while traceback is not None:
         frame, line = traceback.tb_frame, traceback.tb_lineno
@@ -98,11 +94,3 @@ def _dequantize_all(model: nn.Module, owner: type, name: str) -> None:
 def _float_dtype(model: TransformersModel) -> torch.dtype:
     dtype: torch.dtype = model.get_input_embeddings().weight.dtype
     return dtype
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix('torch.')
-
-
-def _wider(dtype: torch.dtype) -> str:
-    return 'float32' if dtype is torch.bfloat16 else 'bfloat16 or float32'

@@ -45,6 +45,8 @@ class SeparateExperts(nn.ModuleDict):
     Biases that the file has fused stay parameters; with a linear's own they are left out.
     """
 
+    chooses_on_cpu = True  # so no CUDA graph can hold it
+
     def __init__(self, fused: nn.Module, parts: dict[str, tuple[str, ...]]) -> None:
         super().__init__()
         self.parts = parts
@@ -149,6 +151,7 @@ def separate_experts(
             holder = fused
             for name, consists_of in names.items():
                 ExpertWeights.replace(fused, name, consists_of)
+            fused.chooses_on_cpu = True  # type: ignore[assignment]
         else:
             lost = next((p.module for p in found if p.module in specs), None)
             if lost is not None:

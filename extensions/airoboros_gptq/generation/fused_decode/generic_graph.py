@@ -53,6 +53,8 @@ class GenericGraph:
         self.device = _device(model)
         if not getattr(model, '_supports_attention_backend', False):
             raise CannotCapture(f'the attention of a {type(model).__name__} cannot be replaced')
+        if any(getattr(m, 'chooses_on_cpu', False) for m in model.modules()):
+            raise CannotCapture('its experts are chosen on the CPU')
         self._attention = DecodeAttention(config.num_hidden_layers, self.device)
         with torch.inference_mode(False):  # written to in any mode
             self._token = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
