@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Generator
+from importlib.util import find_spec
 
 from . import __version__
 from .errors import GPTQError
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument('--context', type=_positive, metavar='N', help='tokens of the KV cache (default: 2048)')
     inspect.add_argument('--device', help='device of the memory estimate (default: that of chat)')
     inspect.add_argument('--json', action='store_true', help='print JSON, errors included')
+    inspect.add_argument(
+        '--trust-remote-code', action='store_true', help='run code that the model brings along, as to load it would'
+    )
     inspect.set_defaults(run=_inspect)
 
     demo = commands.add_parser('demo', help='open a chat page in the browser, without a webui')
@@ -122,7 +126,11 @@ def _inspect(args: argparse.Namespace) -> int:
         )
         if not args.json:
             print(as_text(summary))
-        check_loadable(folder, summary.hf_config, len(summary.checkpoint.tensors))
+        check_loadable(folder, summary.hf_config, len(summary.checkpoint.tensors), args.trust_remote_code)
+        if find_spec('torch') is not None and find_spec('transformers') is not None:
+            from .model.build import check_folder  # seconds, so after what could be printed without it
+
+            check_folder(summary, args.trust_remote_code)
     except GPTQError as e:
         if not args.json:
             raise

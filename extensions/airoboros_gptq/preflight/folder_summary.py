@@ -12,7 +12,7 @@ from typing import Any
 
 from ..airoboros.versions import Airoboros, detect_version
 from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint
-from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
+from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config, text_config
 from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
@@ -75,7 +75,7 @@ class FolderSummary:
     def context_length(self) -> int | None:
         """Tokens that the model was trained for, as config.json says; None where it does not."""
         key = self._context_key()
-        return None if key is None else int((self.hf_config or {})[key])
+        return None if key is None else int(text_config(self.hf_config or {})[key])
 
     @property
     def identity(self) -> tuple[Path, str, str]:
@@ -92,7 +92,7 @@ class FolderSummary:
         return replace(self, memory=replace(self.memory, free=free))
 
     def _context_key(self) -> str | None:
-        config = self.hf_config or {}
+        config = text_config(self.hf_config or {})
         return next((k for k in CONTEXT_LENGTH_KEYS if isinstance(config.get(k), int)), None)
 
     def _read_lines(self) -> list[SummaryLine]:

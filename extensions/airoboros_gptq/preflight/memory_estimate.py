@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.hf_config import HFConfig, kv_elements_per_token
+from ..checkpoint.hf_config import HFConfig, config_dtype, kv_elements_per_token, text_config
 from ..checkpoint.linear_spec import TENSOR_PARTS, LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
-from ..kernels.rules import DTYPE_BYTES, rule_for, target_of
+from ..kernels.rules import DTYPE_BYTES, default_dtype, rule_for, target_of
 from ..util.formatting import format_bytes
 from .devices import default_device, free_memory
 
@@ -92,9 +92,8 @@ def estimate_memory(
     stored = _stored_sizes(tensors, specs, hf_config)
     target = target_of(device)
     rule_of = {spec: rule_for(kernel, spec, target) for spec in set(specs.values())}
-    dtype = rule_of[next(iter(specs.values()))].compute_dtype(
-        target.device_type
-    )  # by the first linear, as load() decides
+    first = rule_of[next(iter(specs.values()))]  # by the first linear, as load() decides
+    dtype = default_dtype(first, target, config_dtype(hf_config))
     item = DTYPE_BYTES[dtype]
     linears = sum(rule_of[spec].weight_bytes(spec, stored.packed[module]) for module, spec in specs.items())
     context = context or DEFAULT_CONTEXT
@@ -141,7 +140,9 @@ def _stored_sizes(
 
 def _lm_head_stored_twice(tensors: Mapping[str, TensorInfo], hf_config: HFConfig) -> str | None:
     """The name of an lm_head that the model shares with its embeddings and the file holds beside them."""
-    if not hf_config.get('tie_word_embeddings', hf_config.get('model_type') in _TIED_BY_DEFAULT):
+    config = text_config(hf_config)
+    default = config.get('tie_word_embeddings', config.get('model_type') in _TIED_BY_DEFAULT)
+    if not hf_config.get('tie_word_embeddings', default):
         return None
     shapes = {info.shape for name, info in tensors.items() if name.endswith(_EMBEDDINGS)}
     head = next((name for name in tensors if name.endswith(_LM_HEADS)), None)
