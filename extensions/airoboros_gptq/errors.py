@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .util.clean_text import clean_text
+from .clean_text import clean_text
 
 _MAX_QUOTED_LINE = 150
 # Words of the lines in which a library says what to do.

@@ -9,6 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+from playwright.sync_api import TimeoutError
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / 'tests' / 'models'
 TINY = 'airoboros-tiny-gpt4-1.2-GPTQ'
@@ -80,8 +82,16 @@ def opened(browser, server, **options):
 
 
 def pick(page, name):
-    page.get_by_label('Model', exact=True).click()
-    page.get_by_role('option', name=name, exact=True).click()
+    """Picks a model. gradio closes an open menu when the server sends its choices, as it does after a load: then again."""
+    menu, option = page.get_by_label('Model', exact=True), page.get_by_role('option', name=name, exact=True)
+    for _ in range(5):
+        menu.blur()
+        menu.click()
+        try:
+            return option.click(timeout=6_000)
+        except TimeoutError:
+            continue
+    raise AssertionError(f'{name} is not among the choices')
 
 
 def pick_tiny(page):

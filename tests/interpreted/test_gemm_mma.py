@@ -17,11 +17,11 @@ def distance(found, expected):
     return ((found.double() - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.parametrize('count', [2, 8, 9, 16, 17, 33, MAX_GEMM_ROWS])
-@pytest.mark.parametrize('sym', [True, False])
+@pytest.mark.parametrize('count', [2, 9, 17, MAX_GEMM_ROWS])
 @pytest.mark.parametrize('dtype', list(ROUNDING))
-def test_rows_and_zeros(count, sym, dtype):
-    spec = LinearSpec(288, 96, 4, 96, count % 2 == 1)
+def test_rows_and_zeros(count, dtype):
+    sym = random.random() < 0.5
+    spec = LinearSpec(192, 96, 4, 96, random.random() < 0.5)
     packed = random_packed(spec, sym, seed=random.randrange(10**6))
     kernel, x = TritonKernel(packed, spec), rows(spec, count, dtype=dtype)
     assert kernel.has_gemm(x)

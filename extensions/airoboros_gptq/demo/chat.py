@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..airoboros.plainformat import add_plainformat, as_code_block
 from ..checkpoint.quantize_config import is_gptq_folder
+from ..clean_text import clean_text
 from ..errors import GPTQError
 from ..session import ModelSession
-from ..util.clean_text import clean_text
 
 if TYPE_CHECKING:
     from ..generation.streaming import Sampling

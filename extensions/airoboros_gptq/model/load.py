@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from ..checkpoint.hub import resolve_folder
 from ..checkpoint.quantize_config import QuantizeConfig
 from ..checkpoint.validation import check_hf_config, read_tokenizer_config
-from ..kernels.cpu.library_cache import will_compile
 from ..preflight.folder_summary import FolderSummary, read_summary
 from .progress import Progress, Step, progress_or_bar
 
@@ -76,16 +75,13 @@ def load(
 
     from ..generation.runtime import attach
     from .build import build_model
-    from .load_plan import LoadPlan, make_plan, resolve_device, with_wider_dtype
+    from .load_plan import LoadPlan, make_plan, with_wider_dtype
     from .oom import explain_out_of_memory
     from .special_tokens import set_special_ids
     from .tensor_checks import NotFiniteError
     from .tokenizer import load_tokenizer
 
-    if resolve_device(device).type == 'cpu' and will_compile():
-        say('compiling the CPU kernel, which is done once')
-    plan = make_plan(summary, device, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
-
+    plan = make_plan(summary, device, dtype, kernel, max_memory, attn_implementation, trust_remote_code, say)
     say('reading the weights')
 
     def build(plan: LoadPlan) -> PreTrainedModel:
