@@ -4,8 +4,8 @@
     python tools/architecture_table.py run           # makes every architecture, compares it, and keeps the figures: minutes
     python tools/architecture_table.py --check       # exits 1 where the page is out of date
 
-Each row is a small model of random weights, its linears and routers quantised by rounding to the nearest, loaded by this package in
-fp32 with the kernel `reference`, and compared with plain transformers on the dequantised twin. Nothing of it is kept but figures.
+Each row is a small model of random weights, its linears and routers quantised by rounding to the nearest, loaded by this package
+in fp32 with the kernel `reference`, and compared with plain transformers on the dequantised twin. Only the figures are kept.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PAGE, KEPT, TOOL = ROOT / 'docs' / 'architectures.md', ROOT / 'benchmarks' / 'ar
 TOLERANCE = 1e-5
 # Causal types in the model tables of AutoGPTQ 0.7.1, GPTQModel 7 and AutoRound 0.9, by transformers' model_type.
 LISTED = (
-    'apertus arcee bloom codegen cohere cohere2 dbrx deepseek_v2 deepseek_v3 dots1 ernie4_5 ernie4_5_moe exaone4 falcon falcon_h1 '
-    'gemma gemma2 gemma3 gemma3_text glm glm4 glm4_moe gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granitemoe '
-    'granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe internvl jamba lfm2 lfm2_moe llama llama4 llama4_text '
-    'llava minimax minimax_m2 ministral mistral mistral3 mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe '
-    'qwen2 qwen2_5_vl qwen2_moe qwen2_vl qwen3 qwen3_5 qwen3_5_moe qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe seed_oss smollm3 '
-    'stablelm starcoder2 xglm'
+    'apertus arcee bloom codegen cohere cohere2 dbrx deepseek_v2 deepseek_v3 dots1 ernie4_5 ernie4_5_moe exaone4 '
+    'falcon falcon_h1 gemma gemma2 gemma3 gemma3_text glm glm4 glm4_moe gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss '
+    'gptj granite granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe internvl '
+    'jamba lfm2 lfm2_moe llama llama4 llama4_text llava minimax minimax_m2 ministral mistral mistral3 mixtral mpt '
+    'nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_5_vl qwen2_moe qwen2_vl qwen3 '
+    'qwen3_5 qwen3_5_moe qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe seed_oss smollm3 stablelm starcoder2 xglm'
 ).split()
 # Listed as well, and without a row: why.
 WITHOUT_ROW = {

@@ -1,5 +1,5 @@
-"""Small GPTQ folders of many architectures, made when they are needed: random weights, rounded to the nearest, with the same weights
-dequantised beside them, so that plain transformers on the second is the oracle for the first.
+"""Small GPTQ folders of many architectures, made when they are needed: random weights, rounded to the nearest, with the same
+weights dequantised beside them, so that plain transformers on the second is the oracle for the first.
 """
 
 import json
@@ -27,7 +27,7 @@ IDS = 24
 
 def pack_rows(codes, bits):
     """int64 [R, C] to int32 words along R, lowest bits first, through the single bits."""
-    rows, columns = codes.shape
+    columns = codes.shape[1]
     ones = (codes[:, None] >> torch.arange(bits)[None, :, None]) & 1
     words = (ones.reshape(-1, 32, columns) << torch.arange(32)[None, :, None]).sum(1)
     return torch.where(words >= 2**31, words - 2**32, words).int()

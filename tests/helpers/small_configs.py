@@ -57,7 +57,8 @@ CAUSAL = {
     'cohere': ('CohereConfig', LLAMA | {'tie_word_embeddings': True, 'use_qk_norm': True}),
     'cohere2': ('Cohere2Config', LLAMA | {'tie_word_embeddings': True, 'sliding_window': 8}),
     'dbrx': ('DbrxConfig', VOCABULARY | {'d_model': 64, 'n_heads': 2, 'n_layers': 2, 'max_seq_len': 128}
-        | {'ffn_config': {'ffn_hidden_size': 96, 'moe_num_experts': 4, 'moe_top_k': 2}, 'attn_config': {'clip_qkv': 8.0, 'kv_n_heads': 1, 'rope_theta': 10000.0}}),
+        | {'ffn_config': {'ffn_hidden_size': 96, 'moe_num_experts': 4, 'moe_top_k': 2},
+        'attn_config': {'clip_qkv': 8.0, 'kv_n_heads': 1, 'rope_theta': 10000.0}}),
     'deepseek_v2': ('DeepseekV2Config', DEEPSEEK | {'topk_method': 'greedy', 'n_group': 1, 'head_dim': 16}),
     'deepseek_v3': ('DeepseekV3Config', DEEPSEEK | {'qk_head_dim': 32}),
     'dots1': ('Dots1Config', WIDE | MOE | {'n_routed_experts': 32, 'n_shared_experts': 1, 'n_group': 1, 'topk_group': 1}
@@ -97,7 +98,8 @@ CAUSAL = {
         | {'block_auto_adjust_ff_dim': False}),
     'lfm2_moe': ('Lfm2MoeConfig', LLAMA | MOE | {'layer_types': ['conv', 'full_attention'], 'num_dense_layers': 1}),
     'llama': ('LlamaConfig', LLAMA),
-    'llama4_text': ('Llama4TextConfig', WIDE | LOCAL_MOE | {'num_experts_per_tok': 1, 'intermediate_size_mlp': 128}
+    'llama4_text': ('Llama4TextConfig', WIDE | LOCAL_MOE | {
+            'num_experts_per_tok': 1, 'intermediate_size_mlp': 128}
         | {'interleave_moe_layer_step': 1}),
     'minimax': ('MiniMaxConfig', WIDE | LOCAL_MOE | {'block_size': 16}),
     'minimax_m2': ('MiniMaxM2Config', WIDE | LOCAL_MOE | {'rotary_dim': 16}),
@@ -133,10 +135,12 @@ SEEING = {
         'text_config': TIED | {'sliding_window': 8, 'query_pre_attn_scalar': 32},
         'vision_config': VISION, 'mm_tokens_per_image': 4, 'tie_word_embeddings': True}),
     'internvl': ('InternVLConfig', {
-        'text_config': LLAMA | {'model_type': 'qwen2'}, 'vision_config': VISION | {'image_size': [28, 28], 'patch_size': [14, 14]},
+        'text_config': LLAMA | {'model_type': 'qwen2'},
+        'vision_config': VISION | {'image_size': [28, 28], 'patch_size': [14, 14]},
         'tie_word_embeddings': False}),
     'llama4': ('Llama4Config', {
-        'text_config': WIDE | LOCAL_MOE | {'num_experts_per_tok': 1, 'intermediate_size_mlp': 128, 'interleave_moe_layer_step': 2},
+        'text_config': WIDE | LOCAL_MOE | {
+            'num_experts_per_tok': 1, 'intermediate_size_mlp': 128, 'interleave_moe_layer_step': 2},
         'vision_config': VISION | {'projector_input_dim': 64, 'projector_output_dim': 64, 'vision_output_dim': 64},
         'tie_word_embeddings': False}),
     'llava': ('LlavaConfig', {
@@ -148,12 +152,14 @@ SEEING = {
     'qwen2_vl': ('Qwen2VLConfig', QWEN_IMAGES | {
         'text_config': LLAMA | {'rope_scaling': MROPE},
         'vision_config': {'embed_dim': 32, 'hidden_size': 64, 'depth': 1, 'num_heads': 2}}),
-    'qwen2_5_vl': ('Qwen2_5_VLConfig', QWEN_IMAGES | {'text_config': LLAMA | {'rope_scaling': MROPE}, 'vision_config': QWEN_VISION}),
+    'qwen2_5_vl': ('Qwen2_5_VLConfig', QWEN_IMAGES | {
+        'text_config': LLAMA | {'rope_scaling': MROPE}, 'vision_config': QWEN_VISION}),
     'qwen3_vl': ('Qwen3VLConfig', QWEN_IMAGES | {
         'text_config': WIDE | {'rope_scaling': {'mrope_interleaved': True, 'mrope_section': [6, 5, 5], 'rope_type': 'default'}},
         'vision_config': QWEN_VISION | {'deepstack_visual_indexes': [0]}}),
     'qwen3_vl_moe': ('Qwen3VLMoeConfig', QWEN_IMAGES | {
-        'text_config': WIDE | MOE | {'rope_scaling': {'mrope_interleaved': True, 'mrope_section': [6, 5, 5], 'rope_type': 'default'}},
+        'text_config': WIDE | MOE | {
+            'rope_scaling': {'mrope_interleaved': True, 'mrope_section': [6, 5, 5], 'rope_type': 'default'}},
         'vision_config': QWEN_VISION | {'deepstack_visual_indexes': [0]}}),
     'qwen3_5': ('Qwen3_5Config', QWEN_IMAGES | {'text_config': WIDE | LINEAR_ATTENTION, 'vision_config': QWEN_VISION}),
     'qwen3_5_moe': ('Qwen3_5MoeConfig', QWEN_IMAGES | {

@@ -49,10 +49,13 @@ def alternating(gate, up):
 SWAPPED = '{base}.{part}.{expert}'
 LAYOUTS = {
     'gpt_oss': ('gpt_oss', {'.gate_up_proj': one('gate_up_proj', True), '.down_proj': one('down_proj', True)}),
-    'gpt_oss, part first': ('gpt_oss', {'.gate_up_proj': one('gate_up', True, SWAPPED), '.down_proj': one('down', True, SWAPPED)}),
-    'gpt_oss, gate and up': ('gpt_oss', {'.gate_up_proj': alternating('gate_proj', 'up_proj'), '.down_proj': one('down_proj', True)}),
+    'gpt_oss, part first': ('gpt_oss', {
+        '.gate_up_proj': one('gate_up', True, SWAPPED), '.down_proj': one('down', True, SWAPPED)}),
+    'gpt_oss, gate and up': ('gpt_oss', {
+        '.gate_up_proj': alternating('gate_proj', 'up_proj'), '.down_proj': one('down_proj', True)}),
     'llama4': ('llama4_text', {'.gate_up_proj': halves('gate_proj', 'up_proj', True), '.down_proj': one('down_proj', True)}),
-    'granitemoe': ('granitemoe', {f'.{n}_linear.weight': one('', False, '{base}.' + n + '_linear.{expert}') for n in ('input', 'output')}),
+    'granitemoe': ('granitemoe', {
+        f'.{n}_linear.weight': one('', False, '{base}.' + n + '_linear.{expert}') for n in ('input', 'output')}),
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""A quick slice of tools/architecture_table.py: architectures of each kind, made here, against plain transformers on the dequantised
-twin. The whole is in docs/architectures.md.
+"""A quick slice of tools/architecture_table.py: architectures of each kind, made here, against plain transformers on the
+dequantised twin. The whole is in docs/architectures.md.
 """
 
 import architecture_table

@@ -141,7 +141,7 @@ def holds_gptq_tensors(folder: Path) -> bool:
 
 
 def _shapes_agree(tensors: Mapping[str, TensorInfo]) -> bool:
-    """Whether a qweight [K*b/32, N] has scales [G, N] and zeros [G, N*b/32]. True also where parts are missing, which is told later."""
+    """Whether a qweight [K*b/32, N] has scales [G, N] and zeros [G, N*b/32]. True also where a part is missing."""
     module = next(n for n in tensors if n.endswith('.qweight')).removesuffix('.qweight')
     parts = [tensors.get(f'{module}.{part}') for part in ('qweight', 'qzeros', 'scales')]
     if any(info is None or len(info.shape) != 2 for info in parts):

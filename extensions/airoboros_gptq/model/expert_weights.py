@@ -46,7 +46,9 @@ class ExpertWeights:
         return [self[i] for i in range(count)]
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> torch.Tensor:
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> torch.Tensor:
         if func in (torch.bmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.bmm):
             return args[1]._multiply_all(args[0])
         raise NotImplementedError(f'{func} of experts that are apart')
@@ -72,7 +74,8 @@ class ExpertWeight:
 
     @property
     def out_features(self) -> int:
-        return sum(int(m.out_features) for m in self._linears)  # type: ignore[arg-type]
+        linears: list[Any] = list(self._linears)
+        return sum(m.out_features for m in linears)
 
     @property
     def T(self) -> ExpertWeight:
@@ -92,7 +95,9 @@ class ExpertWeight:
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> torch.Tensor:
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> torch.Tensor:
         x, weight = args[:2]
         if func is nn.functional.linear and weight._is_transposed:
             bias = args[2] if len(args) > 2 else (kwargs or {}).get('bias')
@@ -100,5 +105,6 @@ class ExpertWeight:
             return y if bias is None else y + bias
         products = (torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.__matmul__)
         if func in products and not weight._is_transposed:
-            return weight.multiply(x)  # type: ignore[no-any-return]
+            product: torch.Tensor = weight.multiply(x)
+            return product
         raise NotImplementedError(f'{func} of an expert that is apart')

@@ -1,5 +1,5 @@
-"""Puts a quantised linear of the file into a model: in place of a module that transformers calls as a plain linear layer, where it
-stays quantised, else dequantised into the module's own weight.
+"""Puts a quantised linear of the file into a model: in place of a module that transformers calls as a plain linear layer, where
+it stays quantised, else dequantised into the module's own weight.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,7 +55,7 @@ def place_linear(
 
 
 def find_place(model: nn.Module, name: str, spec: LinearSpec, file: str) -> nn.Module:
-    """The module in whose place, or into whose weight, a quantised linear goes. Raises GPTQError where there is none of its size."""
+    """The module in whose place, or into whose weight, a quantised linear goes. Raises GPTQError where none has its size."""
     try:
         old = model.get_submodule(name)
     except AttributeError as e:
@@ -88,9 +89,10 @@ def is_plain_linear(module: nn.Module) -> bool:
     """
     if type(module) is nn.Linear:
         return True
-    if set(module._parameters) - {'weight', 'bias'} or getattr(module, 'weight', None) is None or module._modules:
+    weight = module._parameters.get('weight')
+    if set(module._parameters) - {'weight', 'bias'} or weight is None or module._modules:
         return False
-    return module.weight.dim() == 2 and _computes_linear(type(module), _small_copy(module, is_transposed(module)))
+    return weight.dim() == 2 and _computes_linear(type(module), _small_copy(module, is_transposed(module)))
 
 
 def is_transposed(module: nn.Module) -> bool:
@@ -119,25 +121,28 @@ def _small_copy(module: nn.Module, transposed: bool) -> nn.Module:
 
 def _computes_linear(kind: type[nn.Module], small: nn.Module) -> bool:
     x = torch.randn(2, 4, _IN, generator=torch.Generator().manual_seed(1))
-    weight = small.weight.T if is_transposed(small) else small.weight
+    weight, bias = small._parameters['weight'], small._parameters.get('bias')
+    assert weight is not None
     try:
         with torch.no_grad():
-            y = kind.forward(small, x)
+            forward: Any = kind.forward
+            y = forward(small, x)
     except Exception:  # its forward takes other arguments or looks at more than weight and bias
         return False
-    expected = nn.functional.linear(x, weight, small.bias if 'bias' in small._parameters else None)
+    expected = nn.functional.linear(x, weight.T if is_transposed(small) else weight, bias)
     return isinstance(y, torch.Tensor) and y.shape == expected.shape and torch.allclose(y, expected, atol=1e-5)
 
 
 def is_read_by_weight(model: nn.Module, name: str) -> bool:
-    """Whether the code around a module called `name` looks into its `weight` and never calls it, as DeepSeek-V2 with its router."""
+    """Whether the code around a module called `name` reads its `weight` and never calls it, as DeepSeek-V2 with its router."""
     *path, child = name.split('.')
     owners = ['.'.join(path[:i]) for i in range(len(path), -1, -1)]
-    return any(child in _names_read_by_weight(type(model.get_submodule(owner))) for owner in owners)
+    kinds: list[Any] = [type(model.get_submodule(owner)) for owner in owners]
+    return any(child in _names_read_by_weight(kind) for kind in kinds)
 
 
 @cache
-def _names_read_by_weight(kind: type) -> frozenset[str]:
+def _names_read_by_weight(kind: Any) -> frozenset[str]:
     """The names before `.weight` in the source of a module's class, less those that are called there too."""
     read: set[str] = set()
     called: set[str] = set()

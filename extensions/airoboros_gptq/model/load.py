@@ -45,8 +45,8 @@ def load(
     """Loads a GPTQ folder, a Hugging Face repository, or a folder whose FolderSummary is at hand: (model, tokenizer).
 
     The model is an ordinary transformers model in eval mode, with what generation.runtime.attach() gives it. `device`
-    defaults to CUDA where there is a GPU, `dtype`, which may be a name as 'bfloat16', to default_dtype() of kernels/rules.py, or a
-    wider one where the model does not compute finite numbers in that.
+    defaults to CUDA where there is a GPU, `dtype`, which may be a name as 'bfloat16', to default_dtype() of kernels/rules.py, or
+    to a wider one where the model does not compute finite numbers in that.
     `max_memory` spreads the model over several GPUs and the CPU, {0: '10GiB', 1: '7GiB', 'cpu': '20GiB'}, in place of
     `device`. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
     `step(name)` is called as each part of the load begins.
@@ -91,16 +91,16 @@ def load(
 
         return explain_out_of_memory(build_once, plan.checkpoint, plan.device)
 
+    wider = with_wider_dtype(plan) if dtype is None else None
     model = None
     try:
         model = build(plan)
     except NotFiniteError as e:
-        wider = with_wider_dtype(plan) if dtype is None else None
         if wider is None:
             raise
         log.warning('%s It is loaded in %s instead.', e, str(wider.dtype).removeprefix('torch.'))
     if model is None:  # outside of the handler, whose traceback holds the first model's tensors
-        model = build(wider)
+        model = build(wider or plan)
     tokenizer = load_tokenizer(folder, use_fast, trust_remote_code, tokenizer_config, model.config)
     set_special_ids(model, tokenizer, folder)
     attach(model)

@@ -67,7 +67,7 @@ def make_plan(
     if dtype is None:
         first = next(iter(summary.quantization.specs.values()))
         rule = select_kernel(kernel, first, place).rule
-        dtype = getattr(torch, default_dtype(rule, target_of(str(place)), config_dtype(summary.hf_config or {})))
+        dtype = _dtype_named(default_dtype(rule, target_of(str(place)), config_dtype(summary.hf_config or {})))
     return LoadPlan(summary, place, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -130,15 +130,13 @@ def _tie_weights(model: TransformersModel, file: str) -> None:
     lm_head has it in its embeddings, whatever the config says.
     """
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
-    weight, head = getattr(inputs, 'weight', None), getattr(outputs, 'weight', None)
-    if weight is not None and head is not None and head.is_meta and _claims_tied(model) is False:
-        if weight.shape == head.shape and not weight.is_meta:
-            log.warning(
-                '%s has no lm_head, though config.json says that it has one of its own; the embeddings serve as one',
-                file,
-            )
-            outputs.weight = weight
-            _set_tied(model, True)
+    weight: Any = getattr(inputs, 'weight', None)
+    head: Any = getattr(outputs, 'weight', None)
+    lacks_head = weight is not None and head is not None and head.is_meta and not weight.is_meta
+    if lacks_head and weight.shape == head.shape and _claims_tied(model) is False:
+        log.warning('%s has no lm_head, which config.json says is one of its own; the embeddings serve as one', file)
+        outputs.weight = weight
+        _set_tied(model, True)
     if inputs is None or outputs is None or not _claims_tied(model):
         model.tie_weights()
         return

@@ -70,9 +70,9 @@ def _resolve(plan: LoadPlan) -> tuple[PreTrainedConfig, Any]:
         return config, AutoModelForCausalLM
     if text is not config and type(text) in causal and config.model_type not in _WHOLE_ONLY:
         return text, AutoModelForCausalLM
-    if text is not config and type(config) in causal:
-        if causal[type(config)].config_class is type(text):
-            return text, _ClassOf(causal[type(config)])
+    whole: Any = causal.get(type(config), None)
+    if text is not config and whole is not None and whole.config_class is type(text):
+        return text, _ClassOf(whole)
     if type(config) not in causal and type(config) in AutoModelForImageTextToText._model_mapping:
         return config, AutoModelForImageTextToText
     return config, AutoModelForCausalLM

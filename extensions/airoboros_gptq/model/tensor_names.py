@@ -40,8 +40,8 @@ class NameMap:
         self._modules = {name for name, module in self._model.named_modules() if not isinstance(module, Unloaded)}
 
     def __call__(self, name: str) -> str:
-        """The name of a tensor of the file in the model; one that leads nowhere stays as it is. A quantised module goes by the name
-        of the weight that it stands for.
+        """The name of a tensor of the file in the model; one that leads nowhere stays as it is. A quantised module goes by the
+        name of the weight that it stands for.
         """
         module, _, leaf = name.rpartition('.')
         if module in self._places:
@@ -72,7 +72,7 @@ class NameMap:
                 yield f'{prefix}.{one}'
 
     def is_left_out(self, name: str) -> bool:
-        """Whether a tensor is of a part that the model does not have at all: of a vision tower, or of layers that only make drafts."""
+        """Whether a tensor is of a part that the model does not have at all: a vision tower, or layers that only make drafts."""
         if name.rpartition('.')[0] in self._places:
             return False
         names = list(self.candidates(name))
@@ -104,9 +104,10 @@ def map_names_to_model(
     names = NameMap(model, is_partial)
     parts = []
     for module in dict.fromkeys(name.rpartition('.')[0] for name in tensors):
-        if f'{module}.weight' in tensors or module in specs:
-            if names.find(f'{module}.weight') is None and not names.is_left_out(f'{module}.weight'):
-                parts += _expert_part(module, names)
+        weight = f'{module}.weight'
+        is_read = weight in tensors or module in specs
+        if is_read and names.find(weight) is None and not names.is_left_out(weight):
+            parts += _expert_part(module, names)
     names.look_again(separate_experts(model, parts, tensors, specs, file))
     return names
 
@@ -142,8 +143,8 @@ def _expert_part(module: str, names: NameMap) -> list[ExpertPart]:
             found = re.fullmatch(r'.*\.(\d+)\.(\w+)\.weight', name)
             if pattern is None or target not in names.known or found is None:
                 continue
-            sources = [p.removesuffix('.weight').rpartition('.')[2] for p in fusion.source_patterns]
-            return [ExpertPart(module, target, int(found[1]), found[2], tuple(sources))]
+            names_of_parts = [p.removesuffix('.weight').rpartition('.')[2] for p in fusion.source_patterns]
+            return [ExpertPart(module, target, int(found[1]), found[2], tuple(names_of_parts))]
     for name in names.candidates(f'{module}.weight'):
         for base, expert, part in _readings(name.removesuffix('.weight')):
             for parameter, sources in _parameters(base, part, names):

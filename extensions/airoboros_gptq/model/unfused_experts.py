@@ -1,8 +1,8 @@
 """Separate experts, as GPTQ files hold them, where transformers has those of a layer fused in 3-D parameters.
 
-Each weight of each expert becomes a linear of its own, which is found by its name, stays quantised, is read only when its expert is
-chosen, and is missed where the file lacks it. transformers' usual kind of experts is replaced by SeparateExperts; any other keeps
-its forward(), and its parameters are replaced by expert_weights.ExpertWeights.
+Each weight of each expert becomes a linear of its own, which is found by its name, stays quantised, is read only when its expert
+is chosen, and is missed where the file lacks it. transformers' usual kind of experts is replaced by SeparateExperts; any other
+keeps its forward(), and its parameters are replaced by expert_weights.ExpertWeights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -37,11 +37,14 @@ class ExpertPart:
     parts: tuple[str, ...]
 
 
+_Gate = Callable[[torch.Tensor], torch.Tensor]
+
+
 class SeparateExperts(nn.ModuleDict):
     """Takes the place of a layer's fused experts, with an nn.Linear for each weight of each expert.
 
-    `parts` names them as the file does: {'gate_up_proj': ['w1', 'w3'], 'down_proj': ['w2']}; without a gate the first is 'up_proj'.
-    Biases that the file has fused stay parameters; with a linear's own they are left out.
+    `parts` names them as the file does: {'gate_up_proj': ['w1', 'w3'], 'down_proj': ['w2']}; without a gate the first is
+    'up_proj'.     Biases that the file has fused stay parameters; with a linear's own they are left out.
     """
 
     chooses_on_cpu = True  # so no CUDA graph can hold it
@@ -77,8 +80,8 @@ class SeparateExperts(nn.ModuleDict):
             return out
         for index in top_k_index.unique().tolist():
             if index < self.count:  # beyond: no expert
-                token, choice = torch.where(top_k_index == index)
-                y = self._expert(index, hidden_states[token]) * top_k_weights[token, choice, None]
+                token, place = torch.where(top_k_index == index)
+                y = self._expert(index, hidden_states[token]) * top_k_weights[token, place, None]
                 out.index_add_(0, token, y.to(out.dtype))
         return out
 
@@ -93,21 +96,18 @@ class SeparateExperts(nn.ModuleDict):
     def _project(self, expert: int, weight: str, x: torch.Tensor) -> torch.Tensor:
         linears = self.get_submodule(str(expert))
         found = [linears.get_submodule(name)(x) for name in self.parts[weight]]
-        if len(found) == 1:
-            y = found[0]
-        else:
-            y = torch.stack(found, -1).flatten(-2) if self.interleaved else torch.cat(found, -1)
+        y = torch.stack(found, -1).flatten(-2) if self.interleaved else torch.cat(found, -1)
         bias = self._parameters.get(f'{weight}_bias')
         return y if bias is None else y + bias[expert]
 
 
-def _gate_of(fused: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+def _gate_of(fused: nn.Module) -> _Gate:
     """What fused experts put between their two products."""
     module: Any = fused
     if not getattr(fused, 'has_gate', True):
-        return module.act_fn  # type: ignore[no-any-return]
+        return cast(_Gate, module.act_fn)
     if hasattr(fused, '_apply_gate'):
-        return module._apply_gate  # type: ignore[no-any-return]
+        return cast(_Gate, module._apply_gate)
     if hasattr(fused, 'limit'):
         return functools.partial(_clamped_swiglu, alpha=module.alpha, limit=module.limit)
     return functools.partial(_gated, act_fn=module.act_fn)
