@@ -6,7 +6,7 @@ Standard library alone. Source of the names: the configuration classes of transf
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
@@ -104,3 +104,23 @@ def check_sizes(folder: Path, config: HFConfig, tensor_count: int) -> None:
                 )
             if key in LAYERS_KEYS and value is not None and value > tensor_count:
                 raise GPTQError(f'{path} says {key} is {value}, more than there are tensors; download it again.')
+
+
+# Their config classes tie embeddings and head where the config is silent.
+_TIED_BY_DEFAULT = ('gemma', 'gemma2', 'gemma3_text', 'opt', 'falcon', 'gpt_bigcode', 'gpt2', 'bloom', 'mpt')
+
+
+class ModelFacts(NamedTuple):
+    """What config.json says that memory depends on. None is for what it does not say."""
+
+    dtype: str | None
+    kv_elements_per_token: int | None
+    has_tied_head: bool
+
+
+def read_facts(hf_config: HFConfig) -> ModelFacts:
+    """Of config.json as it stands."""
+    config = text_config(hf_config)
+    default = config.get('tie_word_embeddings', config.get('model_type') in _TIED_BY_DEFAULT)
+    tied = bool(hf_config.get('tie_word_embeddings', default))
+    return ModelFacts(config_dtype(hf_config), kv_elements_per_token(hf_config), tied)

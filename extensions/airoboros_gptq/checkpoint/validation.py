@@ -10,7 +10,7 @@ from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
 from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
-from .model_types import RENAMED_TYPES, known_model_types, runs_own_code
+from .model_types import known_model_types, runs_own_code, with_native_type
 from .tensor_info import TensorInfo
 
 LLAMA_TOKENIZERS = ('LlamaTokenizer', 'LlamaTokenizerFast', 'LLaMATokenizer')
@@ -49,11 +49,13 @@ def check_loadable(
 
 def check_model_type(folder: Path, config: HFConfig, trust_remote_code: bool = False) -> None:
     """Raises GPTQError where a model is of a type that transformers does not have, and its own code is not to be run."""
+    config = with_native_type(config)
+    has_own_code = runs_own_code(folder, config)
     kind, known = config.get('model_type'), known_model_types() | known_model_types('IMAGE_TEXT_TO_TEXT')
-    if not known or not isinstance(kind, str) or kind in known or kind in RENAMED_TYPES:
+    if not known or not isinstance(kind, str) or kind in known:
         return
     path = folder / 'config.json'
-    if not runs_own_code(folder, config):
+    if not has_own_code:
         raise GPTQError(
             f'{path} describes a model that transformers cannot build: it has no language model of the type {kind}; '
             'a newer transformers may have it.'

@@ -30,7 +30,7 @@ class ExpertWeights:
         linears = self._module.get_submodule(str(int(index)))
         # As the parameter lies in memory: [in_features, out_features], or transposed.
         found = [linears.get_submodule(name) for name in self._parts]
-        in_features, out_features = found[0].in_features, sum(m.out_features for m in found)  # type: ignore[misc, attr-defined]
+        in_features, out_features = found[0].in_features, sum(m.out_features for m in found)  # type: ignore[misc]
         last = self.shape[-1]
         return ExpertWeight(found, is_transposed=(last == in_features and last != out_features) or self._is_row_major())
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..checkpoint.model_types import runs_own_code, with_native_type
-from ..checkpoint.validation import check_model_type
 from ..errors import GPTQError, quote_error
 from .load_plan import LoadPlan
 from .untrusted_config import drop_code_names
@@ -23,16 +22,23 @@ log = logging.getLogger('airoboros_gptq')
 _WHOLE_ONLY = ('paligemma',)
 
 
-def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
+class Resolved(NamedTuple):
+    """The config of the language model, and the Auto class that builds it."""
+
+    config: PreTrainedConfig
+    model_class: Any
+
+
+def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTrainedModel:
     """The language model of the folder's config.json, parameters on the meta device, buffers computed on the CPU. Of a model
-    that also sees it is the language half. Raises GPTQError where transformers cannot build it.
+    that also sees it is the language half. `resolved` is resolve()'s answer where it is known. Raises GPTQError where
+    transformers cannot build it.
     """
     from accelerate import init_empty_weights
 
     folder, attention = plan.summary.folder, plan.attn_implementation
-    check_model_type(folder, plan.summary.hf_config or {}, plan.trust_remote_code)
     try:
-        config, model_class = _resolve(plan)
+        config, model_class = resolved or resolve(plan)
         drop_code_names(config, plan.trust_remote_code)
         if attention in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
             # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The
@@ -57,7 +63,7 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
     return model
 
 
-def _resolve(plan: LoadPlan) -> tuple[PreTrainedConfig, Any]:
+def resolve(plan: LoadPlan) -> Resolved:
     """The config of the language model and the Auto class that builds it, as from_pretrained() finds them: where a model has a
     class for its text alone, that one and the config nested in the folder's.
     """
@@ -67,15 +73,15 @@ def _resolve(plan: LoadPlan) -> tuple[PreTrainedConfig, Any]:
     causal = AutoModelForCausalLM._model_mapping
     text = config.get_text_config(decoder=True)
     if hasattr(config, 'auto_map') and plan.trust_remote_code:
-        return config, AutoModelForCausalLM
+        return Resolved(config, AutoModelForCausalLM)
     if text is not config and type(text) in causal and config.model_type not in _WHOLE_ONLY:
-        return text, AutoModelForCausalLM
+        return Resolved(text, AutoModelForCausalLM)
     whole: Any = causal.get(type(config), None)
     if text is not config and whole is not None and whole.config_class is type(text):
-        return text, _ClassOf(whole)
+        return Resolved(text, _ClassOf(whole))
     if type(config) not in causal and type(config) in AutoModelForImageTextToText._model_mapping:
-        return config, AutoModelForImageTextToText
-    return config, AutoModelForCausalLM
+        return Resolved(config, AutoModelForImageTextToText)
+    return Resolved(config, AutoModelForCausalLM)
 
 
 class _ClassOf:

@@ -14,7 +14,6 @@ from ..errors import GPTQError, first_line
 from ..kernels.linear import GPTQLinear
 from ..util.torch_errors import is_out_of_memory
 from ..util.types import TransformersModel
-from .device_map import Devices, main_device
 from .load_plan import LoadPlan
 from .tensor_checks import NotFiniteError, dtype_name, wider_dtypes
 
@@ -23,7 +22,7 @@ log = logging.getLogger('airoboros_gptq')
 TOKENS = 9  # as many as make the kernels take the way of a prompt
 
 
-def try_forward(model: TransformersModel, plan: LoadPlan, devices: Devices) -> None:
+def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
     """Runs the model once, without a KV cache. A linear of which the code asks for its `weight` is dequantised then.
 
     Raises NotFiniteError where it does not compute finite numbers, GPTQError where it fails otherwise; errors of memory pass.
@@ -32,7 +31,7 @@ def try_forward(model: TransformersModel, plan: LoadPlan, devices: Devices) -> N
     while True:
         try:
             with torch.inference_mode():
-                logits = _logits(model, main_device(devices))
+                logits = _logits(model)
         except Exception as e:
             if is_out_of_memory(e):
                 raise
@@ -53,10 +52,10 @@ def try_forward(model: TransformersModel, plan: LoadPlan, devices: Devices) -> N
         return
 
 
-def _logits(model: TransformersModel, device: torch.device) -> torch.Tensor:
+def _logits(model: TransformersModel) -> torch.Tensor:
     """Of a few tokens that every vocabulary has, [1, 1, vocabulary] or of all of them."""
     size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(3, 3 + TOKENS, device=device).remainder(size)[None]
+    ids = torch.arange(3, 3 + TOKENS, device=model.device).remainder(size)[None]
     logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
     return logits
 
