@@ -20,6 +20,7 @@ from ..checkpoint.linear_spec import LinearSpec
 from ..checkpoint.tensor_info import TensorInfo
 from ..errors import GPTQError
 from .expert_weights import ExpertWeights
+from .grouped_experts import GroupedExperts
 
 # What fused experts call the chosen experts, and their weights.
 _INDEX, _WEIGHTS = ('top_k_index', 'router_indices'), ('top_k_weights', 'routing_weights')
@@ -44,10 +45,8 @@ class SeparateExperts(nn.ModuleDict):
     """Takes the place of a layer's fused experts, with an nn.Linear for each weight of each expert.
 
     `parts` names them as the file does: {'gate_up_proj': ['w1', 'w3'], 'down_proj': ['w2']}; without a gate the first is
-    'up_proj'.     Biases that the file has fused stay parameters; with a linear's own they are left out.
+    'up_proj'. Biases that the file has fused stay parameters; with a linear's own they are left out.
     """
-
-    chooses_on_cpu = True  # so no CUDA graph can hold it
 
     def __init__(self, fused: nn.Module, parts: dict[str, tuple[str, ...]]) -> None:
         super().__init__()
@@ -56,6 +55,7 @@ class SeparateExperts(nn.ModuleDict):
         self.apply_gate = _gate_of(fused)
         self.signature = inspect.signature(fused.forward)
         self.interleaved = len(parts[self.first]) > 1 and _is_interleaved(self.apply_gate)
+        self._grouped: GroupedExperts | None = None
         for name, parameter in fused.named_parameters(recurse=False):
             if name.endswith('_bias'):
                 self.register_parameter(name, parameter)
@@ -71,7 +71,25 @@ class SeparateExperts(nn.ModuleDict):
         weights = weights if weights.shape == index.shape else weights.gather(1, index)
         return self._run(rows, index, weights).view(hidden_states.shape)
 
+    @property
+    def chooses_on_cpu(self) -> bool:
+        """Whether a call asks the GPU which experts were chosen, so that no CUDA graph can hold it."""
+        return self._find_grouped() is None
+
+    def _find_grouped(self) -> GroupedExperts | None:
+        first, last = (
+            [[linears._modules[name] for name in self.parts[side]] for linears in self._modules.values()]  # type: ignore[union-attr]
+            for side in (self.first, self.last)
+        )
+        if self._grouped is None or not self._grouped.is_of(first, last):  # type: ignore[arg-type]
+            self._grouped = GroupedExperts.of(first, last)  # type: ignore[arg-type]
+        return self._grouped
+
     def _run(self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor) -> torch.Tensor:
+        grouped = self._find_grouped()
+        if grouped is not None and grouped.serves(hidden_states, top_k_index):
+            biases = [self._parameters.get(f'{side}_bias') for side in (self.first, self.last)]
+            return grouped.run(hidden_states, top_k_index, top_k_weights, self.apply_gate, self.interleaved, biases)
         out = torch.zeros_like(hidden_states)
         if len(hidden_states) == 1:  # one token: nothing is gathered
             for choice, index in enumerate(top_k_index[0].tolist()):
