@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from ..kernels.linear import GPTQLinear
 
 if TYPE_CHECKING:
     from ..kernels.triton.expert_gemm import ExpertGemm
 
-Linears = list[list[nn.Module]]  # [experts][parts]
+Linears = list[list[Any]]  # [experts][parts]
 
 _MAX_ROWS = 64  # of an expert, on average: for more a dequantised copy pays
 
@@ -25,17 +24,15 @@ class GroupedExperts:
     def of(cls, first: Linears, last: Linears) -> GroupedExperts | None:
         """None where these linears have no such matmul."""
         every = [linear for parts in (*first, *last) for linear in parts]
-        if not every or not all(_is_plain(linear) for linear in every) or every[0].qweight.device.type == 'meta':  # type: ignore[union-attr]
-            return None
-        if every[0].kernel.name != 'triton':  # type: ignore[union-attr]
+        if not all(_is_plain(linear) for linear in every) or {linear.kernel.name for linear in every} != {'triton'}:
             return None
         from ..kernels.triton.expert_gemm import ExpertGemm
 
         kernels = [[[linear.kernel for linear in parts] for parts in side] for side in (first, last)]
-        if not all(ExpertGemm.serves(side) for side in kernels):  # type: ignore[arg-type]
+        if not all(ExpertGemm.serves(side) for side in kernels):
             return None
         biases = [_stack_biases(side) for side in (first, last)]
-        return cls([ExpertGemm(side) for side in kernels], biases, _addresses(every))  # type: ignore[arg-type]
+        return cls([ExpertGemm(side) for side in kernels], biases, _addresses(every))
 
     def __init__(self, gemms: Sequence[ExpertGemm], biases: Sequence[torch.Tensor | None], addresses: list[int]):
         self._gemms, self._biases, self._addresses = gemms, biases, addresses
@@ -85,13 +82,13 @@ class GroupedExperts:
         return any(b is not None for b in (*self._biases, *fused_biases))
 
 
-def _is_plain(linear: nn.Module) -> bool:
+def _is_plain(linear: Any) -> bool:
     return type(linear) is GPTQLinear and not linear._forward_hooks and not linear._forward_pre_hooks
 
 
-def _addresses(linears: list[nn.Module]) -> list[int]:
+def _addresses(linears: list[Any]) -> list[int]:
     # By the dictionaries: nn.Module's own look-up would take a tenth of a prompt's time.
-    return [linear._modules['kernel']._buffers['codes'].data_ptr() for linear in linears]  # type: ignore[union-attr]
+    return [linear._modules['kernel']._buffers['codes'].data_ptr() for linear in linears]
 
 
 def _stack_biases(linears: Linears) -> torch.Tensor | None:

@@ -77,12 +77,12 @@ class SeparateExperts(nn.ModuleDict):
         return self._find_grouped() is None
 
     def _find_grouped(self) -> GroupedExperts | None:
+        experts: list[Any] = list(self._modules.values())
         first, last = (
-            [[linears._modules[name] for name in self.parts[side]] for linears in self._modules.values()]  # type: ignore[union-attr]
-            for side in (self.first, self.last)
+            [[e._modules[name] for name in self.parts[side]] for e in experts] for side in (self.first, self.last)
         )
-        if self._grouped is None or not self._grouped.is_of(first, last):  # type: ignore[arg-type]
-            self._grouped = GroupedExperts.of(first, last)  # type: ignore[arg-type]
+        if self._grouped is None or not self._grouped.is_of(first, last):
+            self._grouped = GroupedExperts.of(first, last)
         return self._grouped
 
     def _run(self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor) -> torch.Tensor:
