@@ -183,11 +183,13 @@ TESTED_IN = {
     'kernels.reference': 'kernels/test_registry.py',
     'kernels.torch_int4': 'kernels/test_registry.py',
     'kernels.cpu.dtypes': 'kernels/cpu/test_bindings.py',
+    'kernels.triton.expert_gemm': 'interpreted/test_expert_gemm.py',
     'kernels.triton.gemm_mma': 'interpreted/test_gemm_mma.py',
     'kernels.triton.gemv': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_mma': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_words': 'interpreted/test_gemv.py',
     'kernels.triton.permute': 'interpreted/test_permute.py',
+    'model.grouped_experts': 'interpreted/test_grouped_experts.py',
 }
 
 
