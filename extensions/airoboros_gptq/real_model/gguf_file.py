@@ -72,7 +72,10 @@ class GGUFFile:
         """(name, fp32 values, whether it is the weight [out, in] of a layer's linear) of each tensor, dequantised."""
         from gguf import dequantize
 
-        heads = {'attn_q': self.value('llama.attention.head_count'), 'attn_k': self.value('llama.attention.head_count_kv')}
+        heads = {
+            'attn_q': self.value('llama.attention.head_count'),
+            'attn_k': self.value('llama.attention.head_count_kv'),
+        }
         for tensor in self._reader.tensors:
             name, _, kind = tensor.name.rpartition('.')  # blk.0.attn_q, weight
             values = dequantize(tensor.data, tensor.tensor_type)
