@@ -26,7 +26,7 @@ def test_logits_are_transformers_own_on_the_twin(folder, llama, tmp_path):
     with torch.inference_mode():
         logits, expected, original = (m(ids).logits for m in (model, twin, llama))
     assert torch.allclose(logits, expected, atol=1e-4)
-    assert torch.nn.functional.cosine_similarity(logits, original, dim=-1).min() > 0.999
+    assert torch.nn.functional.cosine_similarity(logits, original, dim=-1).min() > 0.99
 
 
 def test_the_folder_says_what_it_is(folder):
