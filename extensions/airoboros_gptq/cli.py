@@ -1,4 +1,4 @@
-"""The command line: `chat`, `inspect`, `demo` and `bench`. torch is imported once a command needs it."""
+"""The command line: `chat`, `inspect`, `demo`, `bench` and `real-model`. torch is imported once a command needs it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .bench.command import add_parser as add_bench  # no torch yet: its parser needs the standard library only
+    from .bench.command import add_parser as add_bench  # no torch yet: their parsers need the standard library only
+    from .real_model.command import add_parser as add_real_model
 
     parser = argparse.ArgumentParser(prog='airoboros_gptq', description='Run GPTQ models, Airoboros above all.')
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     add_bench(commands)
+    add_real_model(commands)
     return parser
 
 
