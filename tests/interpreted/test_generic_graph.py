@@ -100,7 +100,7 @@ def test_a_hook_or_another_module_is_not_passed_over():
 
 
 def test_a_graph_that_computes_something_else_is_not_used(monkeypatch, caplog):
-    model, right = gptq('gemma2')
+    model, right = gptq('phi3')
     run = GenericGraph.run
     monkeypatch.setattr(GenericGraph, 'run', lambda self, token: run(self, token) * 1.5)
     prompt = torch.randint(3, model.config.vocab_size, (1, 12))
