@@ -65,10 +65,26 @@ def embed_kernel(
 
 
 @triton.jit
+def add_kernel(
+    x, weight, scatter, hidden, normed, squares, size, reader_size,
+    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, USE_PDL: tl.constexpr,
+):  # fmt: skip
+    """hidden [K] += x; normed[scatter[k]] = hidden[k] * weight[k]."""
+    launch_dependents(USE_PDL)
+    grid_dependency_wait(USE_PDL)
+    block = tl.program_id(0)
+    at = block * WIDTH + tl.arange(0, WIDTH)
+    value = tl.load(hidden + at, mask=at < size, other=0) + tl.load(x + at, mask=at < size, other=0).to(tl.float32)
+    _write_hidden(
+        value, at, size, hidden, normed, squares, block, weight, scatter, reader_size, HAS_SCATTER, READER_LAYOUT, READER_BITS
+    )  # fmt: skip
+
+
+@triton.jit
 def last_norm_kernel(
     normed, squares, y, count, size, epsilon, WIDTH: tl.constexpr, SQUARES: tl.constexpr, USE_PDL: tl.constexpr
 ):
-    """y [K] = normed over the root mean square: what the head reads."""
+    """y [K] = normed over the root mean square: what the head reads, or a mixture of experts."""
     launch_dependents(USE_PDL)
     grid_dependency_wait(USE_PDL)
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)

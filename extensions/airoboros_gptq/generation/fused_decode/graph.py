@@ -39,16 +39,15 @@ class DecodeGraph(CapturedGraph):
     def __init__(self, plan, dtype: torch.dtype):
         super().__init__('decoding runs', *address_table(len(plan.layers), plan.embedding.device))
         self._plan, self._dtype = plan, dtype
-        first = plan.layers[0]
         self._size = plan.embedding.shape[1]
-        self._middle = first.down.kernel.spec.in_features
         wide = plan.heads * plan.head_dim
 
         def floats(*shape):
             return torch.zeros(shape, dtype=torch.float32, device=self.device)
 
         self._hidden = floats(self._size)
-        self._normed, self._attended, self._act = (floats(n) for n in (self._size, wide, self._middle))
+        middle = max(layer.down.kernel.spec.in_features if layer.down else 1 for layer in plan.layers)
+        self._normed, self._attended, self._act = (floats(n) for n in (self._size, wide, middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
         self._partial = floats(plan.heads, SPLITS, plan.head_dim)
         self._split_max_sum = floats(plan.heads, SPLITS, 2)
@@ -60,6 +59,7 @@ class DecodeGraph(CapturedGraph):
             self._launch_config(linear, 'residual').programs
             for layer in plan.layers
             for linear in (layer.out, layer.down)
+            if linear is not None
         ]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
         self._sums_of_squares = floats(triton.next_power_of_2(blocks))
@@ -84,15 +84,31 @@ class DecodeGraph(CapturedGraph):
             self._normed_linear(layer.qkv)
             self._attend(i, layer)
             self._residual_linear(layer.out, self._attended, layer.mlp_norm, layer.gate_up)
-            self._gated_linear(layer.gate_up, layer.down)
-            self._residual_linear(layer.down, self._act, following[i], readers[i])
-        step.last_norm_kernel[grid](
-            self._normed, self._sums_of_squares, self._last, self._blocks, size, plan.epsilon,
-            WIDTH=_WIDTH, SQUARES=len(self._sums_of_squares), **self._pdl,
-        )  # fmt: skip
-        logits = plan.lm_head(self._last)
+            if layer.experts is not None:
+                self._add(layer.experts(self._normed_row()), following[i], readers[i])
+            else:
+                self._gated_linear(layer.gate_up, layer.down)
+                self._residual_linear(layer.down, self._act, following[i], readers[i])
+        logits = plan.lm_head(self._normed_row())
         self.state[:1].add_(1)
         return logits
+
+    def _normed_row(self) -> torch.Tensor:
+        """RMSNorm(hidden) [1, 1, K], in a buffer, for a module of transformers."""
+        step.last_norm_kernel[(triton.cdiv(self._size, _WIDTH),)](
+            self._normed, self._sums_of_squares, self._last, self._blocks, self._size, self._plan.epsilon,
+            WIDTH=_WIDTH, SQUARES=len(self._sums_of_squares), **self._pdl,
+        )  # fmt: skip
+        return self._last
+
+    def _add(self, x: torch.Tensor, weight, reader) -> None:
+        """hidden += x, and what the norm that follows needs."""
+        self._blocks = triton.cdiv(self._size, _WIDTH)
+        step.add_kernel[(self._blocks,)](
+            x.contiguous(), weight, self._token if reader is None else _scatter(reader), self._hidden, self._normed,
+            self._sums_of_squares, self._size, 1 if reader is None else reader.kernel.input_size,
+            **_reader(reader), WIDTH=_WIDTH, **self._pdl,
+        )  # fmt: skip
 
     def _normed_linear(self, linear) -> None:
         config = self._launch_config(linear, 'normed')
@@ -118,7 +134,8 @@ class DecodeGraph(CapturedGraph):
         config = self._launch_config(linear, 'gated')
         step.gated_linear_kernel[(config.programs,)](
             self._normed, self._sums_of_squares, self._act, _scatter(reader),
-            *linear.weight_args(self._middle), self._blocks, self._size, self._plan.epsilon, reader.kernel.input_size,
+            *linear.weight_args(reader.kernel.spec.in_features), self._blocks, self._size, self._plan.epsilon,
+            reader.kernel.input_size,
             SQUARES=len(self._sums_of_squares), **_reader(reader), **config.settings, **self._pdl,
         )  # fmt: skip
 

@@ -82,10 +82,15 @@ class LayerPlan:
     qkv: FusedLinear
     out: FusedLinear
     mlp_norm: torch.Tensor
-    gate_up: FusedLinear
-    down: FusedLinear
+    gate_up: FusedLinear | None
+    down: FusedLinear | None
+    experts: nn.Module | None = None  # in place of both
     q_norm: torch.Tensor | None = None
     k_norm: torch.Tensor | None = None
+
+    @property
+    def linears(self) -> list[FusedLinear]:
+        return [linear for linear in (self.qkv, self.out, self.gate_up, self.down) if linear is not None]
 
 
 @dataclass
@@ -129,6 +134,8 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
     children = [child for parent in parents for child in parent.named_children()]
     if not all(isinstance(module, GPTQLinear) for name, module in children if name.endswith('_proj')):
         raise CannotFuse('some of its linears are not quantised')
+    if any(getattr(module, 'chooses_on_cpu', False) for layer in layers for module in layer.modules()):
+        raise CannotFuse('its experts are chosen on the CPU')
     return DecodePlan(
         layers=[_plan_layer(layer, architecture) for layer in layers],
         embedding=body.embed_tokens.weight,
@@ -148,8 +155,14 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
 
 def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
     parts = architecture.parts(layer)
-    gate_up, down = _join([parts.gate, parts.up]), _join([parts.down])
-    if down.input_scatter is not None:  # for a prompt their outputs come in the order in which `down` reads them
+    gate_up = down = None
+    if parts.mlp is not None:
+        gate_up, down = _join(list(parts.mlp[:2])), _join(list(parts.mlp[2:]))
+    elif not any(hasattr(module, 'chooses_on_cpu') for module in layer.modules()):
+        raise CannotFuse("its experts are transformers' own")
+    if (
+        gate_up is not None and down is not None and down.input_scatter is not None
+    ):  # for a prompt their outputs come in the order in which `down` reads them
         gate_up.output_scatter = torch.cat([down.input_scatter, down.input_scatter + len(down.input_scatter)])
     return LayerPlan(
         attention_norm=cast(torch.Tensor, parts.attention_norm.weight),
@@ -158,6 +171,7 @@ def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
         mlp_norm=cast(torch.Tensor, parts.mlp_norm.weight),
         gate_up=gate_up,
         down=down,
+        experts=parts.experts,
         q_norm=None if parts.q_norm is None else cast(torch.Tensor, parts.q_norm.weight),
         k_norm=None if parts.k_norm is None else cast(torch.Tensor, parts.k_norm.weight),
     )

@@ -49,6 +49,9 @@ def through_layers(plan, ids: torch.Tensor, attend: Attend) -> torch.Tensor:
         qkv = layer.qkv.forward_batch(rms_norm(hidden, layer.attention_norm, plan.epsilon, layer.qkv.order))
         attended = attend(i, qkv.view(len(ids), plan.heads + 2 * plan.kv_heads, plan.head_dim))
         layer.out.add_batch_(hidden, permute_columns(attended, layer.out.order))
-        normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
-        layer.down.add_batch_(hidden, silu_mul(layer.gate_up.forward_batch(normed)))
+        if layer.experts is not None:
+            hidden += layer.experts(rms_norm(hidden, layer.mlp_norm, plan.epsilon, None)[None])[0]
+        else:
+            normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
+            layer.down.add_batch_(hidden, silu_mul(layer.gate_up.forward_batch(normed)))
     return rms_norm(hidden, plan.final_norm, plan.epsilon, None)

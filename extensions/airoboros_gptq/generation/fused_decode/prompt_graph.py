@@ -31,7 +31,7 @@ class PromptGraphs:
     def serves(self, count: int) -> bool:
         """Whether run() can serve a prompt of `count` tokens: every linear must have a matmul of few rows."""
         plan = self._plan
-        linears = (linear for layer in plan.layers for linear in (layer.qkv, layer.out, layer.gate_up, layer.down))
+        linears = (linear for layer in plan.layers for linear in layer.linears)
         return (
             1 < count <= SIZES[-1]
             and not plan.window

@@ -12,7 +12,7 @@ from torch import nn
 @dataclass(frozen=True)
 class LayerParts:
     """The modules of one decoder layer: pre-norm attention and a gated MLP, each behind an RMSNorm. q_norm and k_norm norm each
-    head.
+    head. `experts` is a mixture in place of the MLP: a module that makes [1, n, K] of [1, n, K].
     """
 
     attention_norm: nn.Module
@@ -21,9 +21,8 @@ class LayerParts:
     v: nn.Module
     out: nn.Module
     mlp_norm: nn.Module
-    gate: nn.Module
-    up: nn.Module
-    down: nn.Module
+    mlp: tuple[nn.Module, nn.Module, nn.Module] | None  # gate, up, down
+    experts: nn.Module | None = None
     q_norm: nn.Module | None = None
     k_norm: nn.Module | None = None
 

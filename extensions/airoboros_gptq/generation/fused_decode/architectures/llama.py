@@ -1,7 +1,8 @@
-"""LLaMA, and what computes as it does: Mistral, Qwen2 (with biases of q, k and v), Qwen3 (with norms of queries and keys).
+"""LLaMA, and what computes as it does: Mistral, Qwen2 (with biases of q, k and v), Qwen3 (with norms of queries and keys), and
+their mixtures of experts.
 
 Source: transformers' `models/llama/modeling_llama.py`, `models/mistral/modeling_mistral.py`, `models/qwen2/modeling_qwen2.py`,
-`models/qwen3/modeling_qwen3.py`.
+`models/qwen3/modeling_qwen3.py`, `models/mixtral/modeling_mixtral.py`, `models/qwen3_moe/modeling_qwen3_moe.py`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ def _parts(layer: Any) -> LayerParts:
         v=attention.v_proj,
         out=attention.o_proj,
         mlp_norm=layer.post_attention_layernorm,
-        gate=mlp.gate_proj,
-        up=mlp.up_proj,
-        down=mlp.down_proj,
+        mlp=(mlp.gate_proj, mlp.up_proj, mlp.down_proj) if hasattr(mlp, 'gate_proj') else None,
+        experts=None if hasattr(mlp, 'gate_proj') else mlp,
         q_norm=getattr(attention, 'q_norm', None),
         k_norm=getattr(attention, 'k_norm', None),
     )
 
 
 LLAMA = Architecture(
-    decoder_layers=('LlamaDecoderLayer', 'MistralDecoderLayer', 'Qwen2DecoderLayer', 'Qwen3DecoderLayer'),
+    decoder_layers=(
+        *('LlamaDecoderLayer', 'MistralDecoderLayer', 'Qwen2DecoderLayer', 'Qwen3DecoderLayer'),
+        *('MixtralDecoderLayer', 'Qwen2MoeDecoderLayer', 'Qwen3MoeDecoderLayer'),
+    ),
     activation='silu',
     parts=_parts,
 )
