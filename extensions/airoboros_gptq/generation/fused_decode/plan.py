@@ -160,9 +160,8 @@ def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
         gate_up, down = _join(list(parts.mlp[:2])), _join(list(parts.mlp[2:]))
     elif not any(hasattr(module, 'chooses_on_cpu') for module in layer.modules()):
         raise CannotFuse("its experts are transformers' own")
-    if (
-        gate_up is not None and down is not None and down.input_scatter is not None
-    ):  # for a prompt their outputs come in the order in which `down` reads them
+    if gate_up is not None and down is not None and down.input_scatter is not None:
+        # For a prompt their outputs come in the order in which `down` reads them.
         gate_up.output_scatter = torch.cat([down.input_scatter, down.input_scatter + len(down.input_scatter)])
     return LayerPlan(
         attention_norm=cast(torch.Tensor, parts.attention_norm.weight),
