@@ -1,4 +1,4 @@
-"""The compiled library as functions over tensors: repack() and gemm(), and attend() in attention.py."""
+"""The compiled library as functions over tensors: repack() and gemm(), attend() in attention.py, dense() in dense.py."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..packing import PackedLinear, dequantize, narrow_scales, row_order
 from ..rules import NATIVE_CPU
 from .attention import attend, reference
 from .compile import CompileError
+from .dense import dense
 from .dtypes import DTYPE_CODES
 from .library_cache import compiled_library
 
@@ -31,6 +32,8 @@ _SIGNATURES: dict[str, list[type]] = {
     'gptq_repack': [*[_P] * 4, *[_L] * 3, *[_I] * 3, *[_P] * 3, _I],
     'gptq_gemm': [_P, _P, _L, _I, *[_P] * 4, *[_L] * 4, *[_I] * 3],
     'gptq_attention': [*[_P] * 4, _I, _P, ctypes.c_float, _I],
+    'gptq_dense': [*[_P] * 3, _I, *[_L] * 3, _I],
+    'gptq_delay_helpers': [_L],
 }
 _OPENMP_ENTRY_POINTS = ('GOMP_parallel', 'omp_get_thread_num', 'omp_get_num_threads')
 
@@ -136,7 +139,7 @@ def _library_or_reason() -> tuple[ctypes.CDLL | None, str | None]:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """A compiled library with its signatures, working on PyTorch's threads. Raises OSError where it cannot be loaded."""
+    """A compiled library with its signatures; it has PyTorch's threads for large jobs. Raises OSError where it cannot be loaded."""
     library = ctypes.CDLL(str(path))
     for function, arguments in _SIGNATURES.items():
         getattr(library, function).argtypes = arguments
@@ -166,6 +169,9 @@ def check_library(library: ctypes.CDLL) -> None:
             expected = x @ weight
             if not torch.dist(gemm(library, x, tiled, spec), expected) < 1e-3 * expected.norm():
                 raise RuntimeError(f'it computes {bits} bits wrongly')
+    x, matrix = torch.randn(3, 512, generator=generator), torch.randn(301, 512, generator=generator)
+    if not torch.dist(dense(library, x, matrix), x @ matrix.T) < 1e-4 * (x @ matrix.T).norm():
+        raise RuntimeError('it computes an lm_head wrongly')
     for rows in (1, 20):
         q, k, v = (torch.randn(1, heads, n, 48, generator=generator) for heads, n in ((2, rows), (1, 600), (1, 600)))
         expected = reference(q, k, v, 0.1)

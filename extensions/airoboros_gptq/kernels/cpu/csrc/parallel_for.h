@@ -1,0 +1,56 @@
+// Which threads a job is for: none but the caller's, the helpers of thread_pool.h, or those of PyTorch.
+#pragma once
+#include <stdint.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "thread_pool.h"
+
+namespace {
+
+constexpr double ALONE_NS = 15000;    // of one thread's time: done sooner than it is shared out
+constexpr double CHUNK_NS = 8000;     // what is taken at once
+constexpr double OPENMP_NS = 300000;  // from here on a barrier costs little
+constexpr int64_t OPENMP_ELEMENTS = 32768;  // of a tensor: from here on PyTorch computes on several threads
+
+// PyTorch's own OpenMP pool, through the entry points of GNU's runtime, which LLVM's and Intel's have too. Between two large
+// matrix products of a prompt PyTorch computes on it, and its threads then spin for milliseconds, against which helpers would
+// have to share the cores. In decoding PyTorch has nothing that is large enough for it.
+struct {
+    void (*parallel)(void (*)(void*), void*, unsigned, unsigned);  // GOMP_parallel
+    int (*thread_num)();                                           // omp_get_thread_num
+    int (*num_threads)();                                          // omp_get_num_threads
+} openmp;
+
+// How long one thread would take, which decides who works; whether PyTorch computes on its threads before and after.
+struct Cost {
+    double ns;
+    bool beside_openmp;
+};
+
+// f(task, thread) for each of `tasks`, shared out among at most `max_threads` threads.
+template <class F> void parallel_for(int64_t max_threads, int64_t tasks, Cost cost, F f) {
+    if (max_threads <= 1 || tasks <= 1 || cost.ns < ALONE_NS) {
+        for (int64_t task = 0; task < tasks; task++) f(task, 0);
+        return;
+    }
+    const int64_t smallest = (int64_t)(tasks * CHUNK_NS / cost.ns);  // tasks
+    const int64_t size = std::max<int64_t>(1, std::min(smallest, tasks / (4 * max_threads)));
+    const int64_t chunks = (tasks + size - 1) / size;
+    const auto run_chunk_of_tasks = [&](int64_t chunk, int64_t thread) {
+        for (int64_t task = chunk * size; task < std::min(tasks, (chunk + 1) * size); task++) f(task, thread);
+    };
+    if (!openmp.parallel || !cost.beside_openmp || cost.ns < OPENMP_NS)
+        return share_chunks(max_threads, chunks, run_chunk_of_tasks);
+    std::atomic<int64_t> next{0};
+    const auto run = [&](int64_t thread) {
+        for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;)
+            run_chunk_of_tasks(chunk, thread);
+    };
+    typedef decltype(run) Run;
+    const auto call = [](void* p) { (*(Run*)p)(openmp.thread_num()); };
+    openmp.parallel(call, (void*)&run, (unsigned)max_threads, 0);
+}
+
+}  // namespace
