@@ -14,18 +14,19 @@ PACKAGE = EXTENSIONS / 'airoboros_gptq'
 TESTS = ROOT / 'tests'
 # Room: the rooms, or single modules of rooms, that it may import. A room always may import itself.
 ALLOWED = {
-    'errors': {'util.clean_text'},
+    'clean_text': set(),
+    'errors': {'clean_text'},
     'names': set(),
     'util': {'errors'},
-    'checkpoint': {'errors', 'util'},
+    'checkpoint': {'clean_text', 'errors', 'util'},
     'airoboros': {'errors', 'util'},
     'kernels': {'errors', 'util', 'checkpoint.linear_spec', 'checkpoint.tensor_info'},
-    'preflight': {'errors', 'util', 'checkpoint', 'airoboros', 'kernels.rules'},
+    'preflight': {'clean_text', 'errors', 'util', 'checkpoint', 'airoboros', 'kernels.rules'},
     'generation': {'errors', 'util', 'names', 'kernels', 'airoboros'},
     'model': {'errors', 'util', 'checkpoint', 'kernels', 'preflight', 'generation.runtime'},
     'session': {'errors', 'checkpoint', 'preflight', 'airoboros', 'model', 'generation'},
     'ui': {'errors', 'preflight', 'airoboros', 'kernels.rules', 'checkpoint.quantize_config'},
-    'demo': {'errors', 'util', 'ui', 'session', 'airoboros', 'generation', 'checkpoint'},
+    'demo': {'clean_text', 'errors', 'util', 'ui', 'session', 'airoboros', 'generation', 'checkpoint'},
     'webui': {
         *('errors', 'names', 'ui', 'session', 'preflight', 'airoboros', 'model', 'generation', 'checkpoint'),
         'kernels.rules',
@@ -33,12 +34,12 @@ ALLOWED = {
     'bench': {'__init__', 'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
     'script': {'webui', 'ui', 'names'},
     '__main__': {'cli'},
-    '__init__': {'errors', 'model', 'util.clean_text'},
+    '__init__': {'errors', 'model', 'clean_text'},
 }
 ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.
 STDLIB = {
-    *('errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules'),
+    *('clean_text', 'errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules'),
     *('kernels.cpu.compile', 'kernels.cpu.library_cache'),
     *('session', 'cli', '__init__', '__main__', 'script'),
     *('model.load', 'model.progress'),  # the hint to read a checkpoint ahead goes before the import of torch
@@ -55,6 +56,7 @@ FOREIGN = {
     'huggingface_hub': {'checkpoint.hub'},
     'triton': {'kernels.triton', 'generation.fused_decode'},
     'gradio': {'ui', 'demo', 'webui'},
+    'starlette': {'demo.app'},  # the server that gradio runs on
     'modules': {'webui'},
     'yaml': {'webui'},  # the webui's own: config-user.yaml, instruction templates
     'psutil': {'util'},
@@ -170,6 +172,8 @@ TESTED_IN = {
     'bench.report': 'bench/test_measure.py',
     'checkpoint.linear_spec': 'checkpoint/test_quant_inference.py',
     'checkpoint.tensor_info': 'checkpoint/test_safetensors_header.py',
+    'demo.look': 'demo/test_app.py',
+    'demo.page': 'demo/test_app.py',
     'generation.fused_decode': 'interpreted/test_decoding.py',
     'generation.logits_to_keep': 'generation/test_decode_loop.py',
     'generation.prompt_cache': 'generation/test_cached_generate.py',
@@ -179,6 +183,7 @@ TESTED_IN = {
     'kernels.reference': 'kernels/test_registry.py',
     'kernels.torch_int4': 'kernels/test_registry.py',
     'kernels.cpu.dtypes': 'kernels/cpu/test_bindings.py',
+    'kernels.triton.gemm_mma': 'interpreted/test_gemm_mma.py',
     'kernels.triton.gemv': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_mma': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_words': 'interpreted/test_gemv.py',

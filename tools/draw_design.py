@@ -46,11 +46,10 @@ FLOORS: list[list[tuple[str, str, str]]] = [
     ],
     [('kernels', 'one quantised linear: native-cpu, triton, torch-int4, reference', 'torch')],
     [('checkpoint', 'what is on the disk: configs, headers, inferred quantisation, validation', 'stdlib')],
-    [
-        ('airoboros', 'versions, prompts, PLAINFORMAT', 'stdlib'),
-        ('util', 'cache folder, host, formatting', 'stdlib'),
-    ],
-    [('errors', 'GPTQError', 'stdlib'), ('names', 'names of settings and components', 'stdlib')],
+    [('airoboros', 'versions, prompts, PLAINFORMAT', 'stdlib')],
+    [('util', 'files of a folder, cache folder, host, formatting', 'stdlib')],
+    [('errors', 'GPTQError', 'stdlib')],
+    [('clean_text', 'text that is safe to show', 'stdlib'), ('names', 'names of settings and components', 'stdlib')],
 ]
 COLOURS = {  # fill, border
     'stdlib': ('#e6f2ea', '#2f6f4f'),

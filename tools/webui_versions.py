@@ -33,6 +33,7 @@ HOME = 'https://github.com/oobabooga/textgen'
 NOT_FETCHED = 'extensions/superboogav2/nltk_data'
 _LACKS = 'this webui lacks '  # how tests/webui/conftest.py begins the reason of a skip
 _PROMPT_CACHE_SINCE = 4, 54  # transformers; before, generate() is transformers' own
+_TORCH_2_6_SINCE = (2, 7)  # the webui's release
 _VERSIONS = """
 import importlib.metadata as m, json, platform
 print(json.dumps({'python': platform.python_version(), **{n: m.version(n) for n in ('gradio', 'transformers')}}))
@@ -134,14 +135,18 @@ def table(rows: dict[str, dict]) -> str:
     for ref in newest_first(rows):
         row = rows[ref]
         not_tested = '; '.join(row['not_tested']) or '-'
-        lines.append([ref, *(str(row[key]) for key in keys), not_tested, limits(row), row['date']])
+        lines.append([ref, *(str(row[key]) for key in keys), not_tested, limits(ref, row), row['date']])
     return generated_section.table(lines)
 
 
-def limits(row: dict) -> str:
+def limits(ref: str, row: dict) -> str:
     """What the extension cannot do in a version of the webui."""
     version = tuple(int(n) for n in re.findall(r'\d+', row['transformers'])[:2])
-    return '-' if version >= _PROMPT_CACHE_SINCE else 'no prompt caching (transformers < 4.54)'
+    without = [] if version >= _PROMPT_CACHE_SINCE else ['no prompt caching (transformers < 4.54)']
+    release = tuple(int(n) for n in re.findall(r'\d+', ref)[:2]) if re.match(r'v\d', ref) else _TORCH_2_6_SINCE
+    if release < _TORCH_2_6_SINCE:
+        without.append('no pickles (it installs PyTorch 2.4.1, and they are refused before 2.6)')
+    return '; '.join(without) or '-'
 
 
 def main(argv: list[str]) -> int:

@@ -8,8 +8,8 @@ Importing this package imports neither torch nor transformers: those wait until 
 
 import logging
 
+from .clean_text import CleanRecords
 from .errors import GPTQError
-from .util.clean_text import CleanRecords
 
 __version__ = '0.2.0'
 __all__ = ['AutoGPTQForCausalLM', 'BaseQuantizeConfig', 'GPTQError', 'load']

@@ -66,8 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect)
 
     demo = commands.add_parser('demo', help='open a chat page in the browser, without a webui')
-    demo.add_argument('--model-dir', required=True, metavar='DIR', help='the folder that holds your model folders')
-    demo.add_argument('--port', type=int, help='default: the first free one from 7860')
+    demo.add_argument(
+        '--model-dir',
+        required=True,
+        action='append',
+        metavar='DIR',
+        help='the folder that holds your model folders; may be repeated',
+    )
+    demo.add_argument('--model', metavar='NAME', help='the folder to load at once (default: the only one)')
+    demo.add_argument('--port', type=_port, help='default: the first free one from 7860')
     demo.add_argument('--no-browser', action='store_true', help='do not open a browser window')
     demo.set_defaults(run=_demo)
 
@@ -82,6 +89,14 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
         choices=('gptq', 'gptq_v2'),
         help='zero-point encoding: gptq stores zero-1, gptq_v2 stores zero (default: detect)',
     )
+
+
+def _port(text: str) -> int:
+    """A TCP port, for argparse."""
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f'{text} is not a port: it goes from 1 to 65535')
+    return number
 
 
 def _positive(text: str) -> int:
@@ -119,6 +134,7 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    print('Starting the demo page ...', file=sys.stderr, flush=True)
     try:
         from .demo.app import serve
     except ModuleNotFoundError as e:
@@ -126,7 +142,7 @@ def _demo(args: argparse.Namespace) -> int:
             f'The demo page needs {e.name}, which is not installed; run `python install.py demo` in the project folder.'
         ) from e
 
-    return serve(args.model_dir, args.port, open_browser=not args.no_browser)
+    return serve(args.model_dir, args.port, not args.no_browser, args.model)
 
 
 def _chat(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .util.clean_text import clean_text
+from .clean_text import clean_text
 
 
 class GPTQError(Exception):

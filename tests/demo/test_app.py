@@ -1,30 +1,9 @@
-"""The demo page in Chromium: pick, load, chat, PLAINFORMAT on and off."""
-
-import os
-import shutil
-import socket
-import subprocess
-import sys
-from pathlib import Path
+"""The demo page in Chromium: pick, load, chat, PLAINFORMAT on and off, sources."""
 
 import pytest
+from demo_server import SHOTS, TINY, WITHOUT_PLAINFORMAT, ask, last_answer, load, opened, pick, pick_tiny
 from support import cpu_kernel
 
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / 'tests' / 'models'
-TINY = 'airoboros-tiny-gpt4-1.2-GPTQ'
-WITHOUT_PLAINFORMAT = 'airoboros-tiny-gpt4-GPTQ'  # 1.0, by its name
-SHOTS = ROOT / 'shots' / 'demo'
-CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('google-chrome')
-FLAGS = [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-]
 PYTHON_CODE = '# sum of x and q\ndef show_price(x, q):\n    _out_ = x + q\n    return _out_'
 QUESTION = 'Write a function show_price in python that returns the sum of x and q.'
 
@@ -35,98 +14,13 @@ if int(__import__('gradio').__version__.split('.')[0]) < 5:
     pytest.skip('the demo page is for gradio 5; this environment has an older one', allow_module_level=True)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-@pytest.fixture(scope='module')
-def models(tmp_path_factory):
-    """Two good folders and a broken one."""
-    folder = tmp_path_factory.mktemp('models')
-    shutil.copytree(MODELS / TINY, folder / TINY)
-    shutil.copytree(MODELS / TINY, folder / WITHOUT_PLAINFORMAT)
-    broken = folder / 'broken-GPTQ'
-    shutil.copytree(MODELS / TINY, broken, ignore=shutil.ignore_patterns('*act.order*'))
-    (file,) = broken.glob('*.safetensors')
-    file.write_bytes(file.read_bytes()[:100_000])
-    return folder
-
-
-@pytest.fixture(scope='module')
-def url(models):
-    """The URL of a demo server, which is stopped at the end."""
-    port = free_port()
-    env = {
-        **os.environ,
-        'PYTHONPATH': str(ROOT / 'extensions'),
-        'GRADIO_ANALYTICS_ENABLED': 'False',
-        'HF_HUB_OFFLINE': '1',
-        'no_proxy': '127.0.0.1,localhost',
-    }
-    command = [
-        sys.executable,
-        '-m',
-        'airoboros_gptq',
-        'demo',
-        '--model-dir',
-        str(models),
-        '--port',
-        str(port),
-        '--no-browser',
-    ]
-    server = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    lines = []
-    for line in server.stderr:  # ends when the server does
-        lines.append(line)
-        if line.startswith('Open http'):
-            break
-    else:
-        pytest.fail('the demo did not start:\n' + ''.join(lines))
-    yield f'http://127.0.0.1:{port}/?__theme=light'
-    server.terminate()
-    server.wait()
-
-
-@pytest.fixture(scope='module')
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(browser, url):
-    """A page in a browser context of its own, with the tiny model picked."""
-    opened = browser.new_context(viewport={'width': 1300, 'height': 950}).new_page()
-    opened.goto(url)
-    pick(opened, TINY)
-    expect(opened.locator('.gptq-facts')).to_contain_text('no-act-order', timeout=30_000)
-    yield opened
-    opened.context.close()
-
-
-def pick(page, name):
-    page.get_by_label('Model', exact=True).click()
-    page.get_by_role('option', name=name, exact=True).click()
-
-
-def load(page):
-    page.get_by_role('button', name='Load', exact=True).click()
-    expect(page.locator('#status')).to_contain_text('Successfully loaded', timeout=60_000)
-
-
-def ask(page, text):
-    """Sends a message, and waits until the event has started, which clears the message box."""
-    page.locator('#message textarea').fill(text)
-    page.get_by_role('button', name='Send', exact=True).click()
-    expect(page.locator('#message textarea')).to_have_value('', timeout=30_000)
-
-
-def last_answer(page):
-    return page.locator('#chat .bot.message, #chat .message.bot').last
+def page(browser, server):
+    """A page of its own, with the tiny model picked."""
+    page = opened(browser, server)
+    pick_tiny(page)
+    yield page
+    page.context.close()
 
 
 def test_the_page_shows_the_facts_and_loads(page):
@@ -183,19 +77,18 @@ def test_the_other_checkpoint_can_be_chosen(page):
 
 def test_a_broken_folder_is_one_sentence_and_the_page_still_works(page):
     pick(page, 'broken-GPTQ')
-    expect(page.locator('.gptq-error')).to_contain_text('the download was interrupted; download it again.')
-    page.get_by_role('button', name='Load', exact=True).click()
+    expect(page.locator('.gptq-facts.gptq-error')).to_contain_text('the download was interrupted; download it again.')
+    load(page)
     expect(page.locator('#status')).to_contain_text('the download was interrupted; download it again.', timeout=30_000)
     pick(page, TINY)
     expect(page.locator('.gptq-facts')).to_contain_text('no-act-order', timeout=30_000)
     load(page)
 
 
-def test_two_browsers_do_not_share_the_box(page, browser, url):
+def test_two_browsers_do_not_share_the_box(page, browser, server):
     load(page)
     page.get_by_label('PLAINFORMAT').check()
-    other = browser.new_context().new_page()
-    other.goto(url)
+    other = opened(browser, server)
     expect(other.get_by_label('PLAINFORMAT')).not_to_be_checked(timeout=30_000)
     other.context.close()
 

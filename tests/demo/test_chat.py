@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from airoboros_gptq.airoboros.versions import detect_version
-from airoboros_gptq.demo.chat import answer, as_pairs, for_display, list_models, plainformat_spaces
+from airoboros_gptq.demo.chat import answer, as_pairs, find_models, for_display, plainformat_spaces
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.generation.streaming import Sampling
 from airoboros_gptq.session import ModelSession
@@ -83,9 +83,15 @@ def test_only_plainformat_answers_are_displayed_as_code():
 
 
 def test_models_are_the_gptq_folders(tmp_path):
-    for name in ('b-GPTQ', 'a-GPTQ'):
-        (tmp_path / name).mkdir()
+    for name in ('a/b-GPTQ', 'a/a-GPTQ', 'b/c-GPTQ', 'b/a-GPTQ'):
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / 'quantize_config.json').write_bytes((TINY / 'quantize_config.json').read_bytes())
-    (tmp_path / 'plain').mkdir()
-    (tmp_path / 'a.txt').write_text('')
-    assert list_models(tmp_path) == ['a-GPTQ', 'b-GPTQ']
+    (tmp_path / 'a' / 'plain').mkdir()
+    (tmp_path / 'a' / 'a.txt').write_text('')
+    found = find_models([tmp_path / 'a', tmp_path / 'b'])
+    assert list(found) == ['a-GPTQ', 'b-GPTQ', 'c-GPTQ'] and found['a-GPTQ'].parent.name == 'a'
+    with pytest.raises(GPTQError, match='plain holds no folder with a GPTQ model'):
+        find_models([tmp_path / 'a' / 'plain'])
+    for missing in ('nowhere', 'a/a.txt'):
+        with pytest.raises(GPTQError, match=r'is not a folder that can be read .*; give the one that holds'):
+            find_models([tmp_path / missing])

@@ -65,3 +65,11 @@ def test_a_freed_model_is_said(model):
     runtime = load(TINY, device='cpu', kernel='reference')[0].gptq
     with pytest.raises(ReferenceError, match='was freed'):
         _ = runtime.description
+
+
+def test_a_generation_ends_at_the_token_at_which_its_condition_is_met(model, ids):
+    asked = []
+    model.gptq.should_stop = lambda: asked.append(1) or len(asked) == 3
+    assert model.generate(ids, **{**SETTINGS, 'max_new_tokens': 50}).shape == (1, 15)
+    model.gptq.should_stop = None
+    assert model.generate(ids, **SETTINGS).shape == (1, 17)

@@ -47,8 +47,10 @@ def test_the_table_has_the_newest_first():
 
 
 def test_old_transformers_have_no_prompt_cache():
-    assert webui_versions.limits({'transformers': '4.53.3'}) == 'no prompt caching (transformers < 4.54)'
-    assert {webui_versions.limits({'transformers': v}) for v in ('4.54.0', '4.57.6', '5.6.2')} == {'-'}
+    assert webui_versions.limits('v3.0', {'transformers': '4.53.3'}) == 'no prompt caching (transformers < 4.54)'
+    assert {webui_versions.limits('v4.9', {'transformers': v}) for v in ('4.54.0', '4.57.6', '5.6.2')} == {'-'}
+    assert webui_versions.limits('v2.6', {'transformers': '4.54.0'}).startswith('no pickles')
+    assert webui_versions.limits('main', {'transformers': '4.54.0'}) == '-'
 
 
 def test_a_ref_is_fetched_from_a_git_folder_and_from_an_address(tmp_path):

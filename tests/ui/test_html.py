@@ -36,7 +36,7 @@ def test_an_error_is_escaped():
     assert error_html('<b> is broken') == '<div class="gptq-facts gptq-error">&lt;b&gt; is broken</div>'
 
 
-MORE = ('.gptq-line', '.gptq-warning', '.gptq-checkpoint input', '.gptq-always')
+MORE = ('.gptq-line', '.gptq-warning', '.gptq-checkpoint input', '.gptq-always:not(.hidden)')
 
 
 def test_the_style_sheet_has_every_class_that_is_used():

@@ -1,7 +1,7 @@
 """Differences between versions of the webui that its user sees, detected in the source, not by version number.
 
 A test of a feature that some version lacks is marked `@needs('…')`, with a name from FEATURES, and is skipped there.
-What only looks different driver.py handles.
+What only looks different driver.py and its page_*.py handle.
 """
 
 from __future__ import annotations

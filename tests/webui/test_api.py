@@ -65,14 +65,16 @@ def test_attn_implementation_reaches_the_model(api):
     before = len(api.log())
     api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'eager'})
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
-    api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'no-such'})
+    with pytest.raises(AssertionError, match=r'500 .*no-such'):
+        api.post('/internal/model/load', model_name=COPY, args={'attn_implementation': 'no-such'})
     assert 'no-such' in api.log()[before:]  # transformers' own message
     api.post('/internal/model/load', model_name=MODEL, args={'attn_implementation': 'sdpa'})
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'
 
 
-def test_a_folder_that_cannot_be_loaded_is_one_sentence_in_the_log(api):
-    api.post('/internal/model/load', model_name=MODEL, args={'gptq_kernel': 'no-such-kernel'})
+def test_a_folder_that_cannot_be_loaded_is_one_sentence_for_the_client_and_in_the_log(api):
+    with pytest.raises(AssertionError, match=r'500 .*There is no kernel no-such-kernel; choose one of'):
+        api.post('/internal/model/load', model_name=MODEL, args={'gptq_kernel': 'no-such-kernel'})
     assert 'There is no kernel no-such-kernel; choose one of' in api.log()
     api.post('/internal/model/load', model_name=MODEL)
     assert api.chat('What is 3 plus 4?') == '3 plus 4 is 7.'

@@ -65,7 +65,7 @@ def test_code_gets_the_webuis_copy_button(chat, corpus):
     chat.plainformat(True)
     answer = chat.chat(SNAKE)
     if not answer.locator('.hljs-copy-button').count():
-        # hljs was loaded too late for the page's head, which adds the button; see driver.KNOWN. Not before v4.
+        # hljs was loaded too late for the page's head, which adds the button; see page_base.KNOWN. Not before v4.
         chat.page.evaluate('hljs.addPlugin(new CopyButtonPlugin())')
         answer = chat.regenerate()
     answer.locator('pre').hover()
@@ -163,7 +163,7 @@ def test_box_of_one_browser_leaves_others_alone(chat, open_page, history):
     chat.plainformat(True)
     chat.ask(SNAKE)
     later = open_page()
-    # By the stored chat, as three pages at a time render slowly; see driver.KNOWN.
+    # By the stored chat, as three pages at a time render slowly; see page_base.KNOWN.
     for page, box in ((other, False), (later, False), (chat, True)):
         expect(page.box).to_be_checked(checked=box)
         page.new_chat()

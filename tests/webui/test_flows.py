@@ -32,7 +32,7 @@ def test_modes_with_a_character(instruct, server, mode):
     chat.mode(mode)
     chat.new_chat(greeted=True)
     chat.ask(QUESTION)
-    # By the stored chat: the page may not render the end of a short answer; see driver.KNOWN.
+    # By the stored chat: the page may not render the end of a short answer; see page_base.KNOWN.
     file = max((server.data / 'logs' / 'chat').rglob('*.json'), key=lambda f: f.stat().st_mtime_ns)
     (asked, answer) = json.loads(file.read_text('utf-8'))['internal'][-1]
     assert asked == QUESTION and answer.strip()
@@ -123,11 +123,12 @@ def test_switching_chats_changes_none_of_them(chat, corpus):
 
 def test_a_full_context_drops_the_oldest_turns_and_keeps_the_system_line(chat, server, corpus):
     length = 'Truncate the prompt up to this length'
+    chat.chat(QUESTION)  # an answer later no event of the load is left that would set the length again
     chat.parameter('max_new_tokens', '64')
     chat.parameter(length, '180')
     try:
         chat.tab('Chat')
-        for _ in range(6):
+        for _ in range(5):
             chat.chat(QUESTION)
         prompt = sent(server)
         context = int(re.findall(r'context (\d+)', server.log())[-1])

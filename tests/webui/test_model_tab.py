@@ -1,5 +1,7 @@
 """Picking, loading and unloading a GPTQ folder in the Model tab."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -8,6 +10,8 @@ from .dialect import needs
 
 ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.act.order.safetensors'
 NO_ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
+
+OVERRULED = 'quantize_config.json says desc_act is False; the tensors have True, and that is used.'
 
 
 @pytest.mark.core
@@ -35,14 +39,54 @@ def test_facts_have_values_and_sources(page):
     assert page.options('checkpoint') == [ACT_ORDER, NO_ACT_ORDER]
 
 
+LINE = r'4-bit.*128g.*no act-order.*2\.48 MB.*needs [\d.]+ MB of [\d.]+ GB free.*Airoboros 1\.2'
+
+
+def test_one_line_has_the_facts_and_leaves_the_webuis_options_on_the_screen(page):
+    page.choose_model('plain-llama')
+    page.choose_model(MODEL)
+    panel = page.page.locator('.gptq-facts')
+    expect(panel.get_by_role('button')).to_have_text(re.compile(LINE))
+    expect(panel.locator('table')).to_be_hidden()
+    for label in ('kernel', 'format'):
+        expect(page.dropdown(label)).to_be_in_viewport(ratio=1)
+    panel.get_by_role('button').click()
+    expect(panel.locator('table')).to_be_visible()
+    page.pick('checkpoint', ACT_ORDER)
+    expect(panel.locator('table')).to_be_visible()  # it stays unfolded when it changes
+    page.shot('unfolded')
+    panel.get_by_role('button').click()
+    expect(panel.locator('table')).to_be_hidden()
+    expect(panel.locator('.gptq-warning')).to_have_text(OVERRULED)
+    page.pick('checkpoint', NO_ACT_ORDER)
+    expect(panel.locator('.gptq-warning')).to_have_count(0)
+
+
+def test_memory_follows_the_kernel_and_one_that_cannot_run_is_said_at_once(page):
+    page.choose_model('plain-llama')
+    page.choose_model(MODEL)
+    before = page.facts()['weights']
+    page.pick('kernel', 'reference')
+    value, source = page.facts()['weights']
+    assert value != before[0] and source == 'estimated for reference on cpu'
+    page.pick('kernel', 'triton')
+    expect(page.page.locator('.gptq-warning')).to_contain_text('The kernel triton cannot run this model here')
+    page.pick('kernel', 'auto')
+    assert page.facts()['weights'] == before
+
+
+def test_the_help_of_the_box_for_every_model_stands_below_it(page):
+    page.choose_model(MODEL)
+    box = page.page.get_by_label('PLAINFORMAT box for every model').bounding_box()
+    text = page.page.get_by_text('for models that are not an Airoboros too').bounding_box()
+    assert 0 <= text['y'] - (box['y'] + box['height']) < 20
+
+
 def test_choosing_the_act_order_file_updates_the_facts(page):
     page.choose_model(MODEL)
     page.pick('checkpoint', ACT_ORDER)
     assert page.facts()['act-order'] == ('yes', 'g_idx')
-    assert (
-        page.facts()['note'][0]
-        == 'quantize_config.json says desc_act is False; the tensors have True, and that is used.'
-    )
+    assert page.facts()['note'][0] == OVERRULED
     page.shot('act-order')
     page.pick('checkpoint', NO_ACT_ORDER)
     assert page.facts()['act-order'][0] == 'no'

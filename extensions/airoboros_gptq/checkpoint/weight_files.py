@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..clean_text import clean_text
 from ..errors import GPTQError
-from ..util.clean_text import clean_text
 from ..util.regular_file import is_present, read_json
 from .torch_pickle import SUFFIXES as PICKLES
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..airoboros.plainformat import add_plainformat, as_code_block
 from ..checkpoint.quantize_config import is_gptq_folder
+from ..clean_text import clean_text
 from ..errors import GPTQError
 from ..session import ModelSession
-from ..util.clean_text import clean_text
 
 if TYPE_CHECKING:
     from ..generation.streaming import Sampling
@@ -18,10 +18,25 @@ if TYPE_CHECKING:
 Message = dict[str, Any]  # 'role' and 'content', both str; in a user's message 'plain', whether it asks for PLAINFORMAT
 
 
-def list_models(model_dir: Path) -> list[str]:
-    """Names of the GPTQ folders in `model_dir`, but for names that a page cannot show."""
-    names = (folder.name for folder in model_dir.iterdir() if is_gptq_folder(folder))
-    return sorted(name for name in names if name == clean_text(name))
+def find_models(model_dirs: Sequence[Path]) -> dict[str, Path]:
+    """The GPTQ folders in `model_dirs` by their names, the first of a name, but for names that a page cannot show. Raises
+    GPTQError where there are none.
+    """
+    found: dict[str, Path] = {}
+    for model_dir in model_dirs:
+        try:
+            folders = sorted(model_dir.iterdir())
+        except OSError as e:
+            raise GPTQError(
+                f'{model_dir} is not a folder that can be read ({e.strerror}); give the one that holds your model folders.'
+            ) from e
+        for folder in folders:
+            if folder.name == clean_text(folder.name) and is_gptq_folder(folder):
+                found.setdefault(folder.name, folder)
+    if not found:
+        dirs = ' and '.join(map(str, model_dirs))
+        raise GPTQError(f'{dirs} holds no folder with a GPTQ model; give the one that holds your model folders.')
+    return found
 
 
 def plainformat_spaces(session: ModelSession) -> int | None:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 
 import torch
-from transformers import StoppingCriteriaList
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..util.torch_errors import is_out_of_memory
 from .decode_loop import custom_generate_kwargs
@@ -47,17 +47,20 @@ def cached_generate(
     on_start: Callable[[GenerationRecord], None],
     args: tuple,
     kwargs: dict,
+    should_stop: Callable[[], bool] | None = None,
 ):
     """transformers' generate(), with a cache of `prompt_cache` and the shorter decode loop where the call is plain.
 
-    `on_start` is handed the record of the tokens as they come. Raises what transformers_generate raises.
+    `on_start` is handed the record of the tokens as they come. A generation ends early once `should_stop` says so. Raises
+    what transformers_generate raises.
     """
     prompt = next((ids for ids in (*args[:1], kwargs.get('inputs'), kwargs.get('input_ids')) if ids is not None), None)
     record = GenerationRecord(prompt.shape[-1] if isinstance(prompt, torch.Tensor) else 0)
     on_start(record)
     ids = cacheable_prompt(model, args, kwargs)
     if len(args) < 4:  # else the fourth is the list of criteria: that call is not recorded
-        kwargs['stopping_criteria'] = StoppingCriteriaList([record, *(kwargs.get('stopping_criteria') or ())])
+        own = [record] if should_stop is None else [record, _StopWhen(should_stop)]
+        kwargs['stopping_criteria'] = StoppingCriteriaList([*own, *(kwargs.get('stopping_criteria') or ())])
     if ids is None:
         return transformers_generate(model, *args, **kwargs)
     state = WeightsFingerprint(model)
@@ -78,6 +81,17 @@ def cached_generate(
         if state == WeightsFingerprint(model):
             held = ids if record.ids is None else record.ids[0].to('cpu')
             prompt_cache.release(held, cache, state)
+
+
+class _StopWhen(StoppingCriteria):
+    """Ends a generation once a condition is met."""
+
+    def __init__(self, condition: Callable[[], bool]):
+        self._condition = condition
+
+    def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
+        """input_ids [batch, length] -> bool [batch]."""
+        return torch.full((len(input_ids),), self._condition(), dtype=torch.bool, device=input_ids.device)
 
 
 def cacheable_prompt(model, args: tuple, kwargs: dict) -> torch.Tensor | None:

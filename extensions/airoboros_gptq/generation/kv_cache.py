@@ -177,7 +177,7 @@ class _GrowingLayer(cache_utils.DynamicLayer if IS_SUPPORTED else object):  # ty
     def crop_to(self, length: int) -> None:
         """Keeps the first `length` tokens, or takes in those that were written to the buffer from outside."""
         keys, values = self.buffer.keys, self.buffer.values
-        if self.length and keys is not None and values is not None and self.keys is self._last_view:
+        if keys is not None and values is not None and self.keys is self._last_view:
             self.keys, self.values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
             self._last_view = self.keys
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from ..kernels.linear import GPTQLinear
@@ -51,6 +52,7 @@ class ModelRuntime:
     def __init__(self, model: TransformersModel):
         self._model = weakref.ref(model)
         self._record: GenerationRecord | None = None
+        self.should_stop: Callable[[], bool] | None = None  # asked for each token of a generation that begins now
         self.fused_forward: GraphForward | None = enable_fused_decode(model)
         self.prompt_cache = PromptCache(
             getattr(model.config.get_text_config(decoder=True), 'max_position_embeddings', None)
@@ -81,7 +83,9 @@ class ModelRuntime:
         def on_start(record: GenerationRecord) -> None:
             self._record = record
 
-        return cached_generate(model, transformers_generate, self.prompt_cache, on_start, args, kwargs)
+        return cached_generate(
+            model, transformers_generate, self.prompt_cache, on_start, args, kwargs, self.should_stop
+        )
 
     def _alive(self) -> TransformersModel:
         model = self._model()
@@ -94,7 +98,7 @@ class ModelRuntime:
         copy = object.__new__(ModelRuntime)
         memo[id(self)] = copy
         model = memo[id(self._alive())]
-        copy._model, copy._record, copy.fused_forward = weakref.ref(model), None, None
+        copy._model, copy._record, copy.fused_forward, copy.should_stop = weakref.ref(model), None, None, None
         copy.prompt_cache = PromptCache(self.prompt_cache.context)
         return copy
 

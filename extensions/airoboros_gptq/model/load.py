@@ -14,7 +14,7 @@ from ..checkpoint.hub import resolve_folder
 from ..checkpoint.quantize_config import QuantizeConfig
 from ..checkpoint.validation import check_hf_config, read_tokenizer_config
 from ..preflight.folder_summary import FolderSummary, read_summary
-from .progress import Progress, progress_or_bar
+from .progress import Progress, Step, progress_or_bar
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,7 @@ def load(
     revision: str | None = None,
     max_memory: MaxMemory | None = None,
     progress: Progress | None = None,
+    step: Step | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a GPTQ folder, a Hugging Face repository, or a folder whose FolderSummary is at hand: (model, tokenizer).
 
@@ -47,6 +48,7 @@ def load(
     defaults to CUDA where there is a GPU, `dtype`, which may be a name as 'bfloat16', to what the kernel is fastest in.
     `max_memory` spreads the model over several GPUs and the CPU, {0: '10GiB', 1: '7GiB', 'cpu': '20GiB'}, in place of
     `device`. `progress(done, total)` is called with bytes; by default a bar is drawn on stderr.
+    `step(name)` is called as each part of the load begins.
 
     `checkpoint` names a file, where the folder holds several; `checkpoint_format` ('gptq' or 'gptq_v2') overrides what
     config and tensors say of the stored zeros; `quantize_config` stands in for the folder's, `revision` is the
@@ -67,6 +69,8 @@ def load(
     log.info('%s: %s (%s)', folder.name, summary.checkpoint.name, summary.checkpoint.reason)
     check_hf_config(folder, summary.hf_config, len(summary.checkpoint.tensors))
     tokenizer_config = read_tokenizer_config(folder)
+    say = step or (lambda name: None)
+    say('importing PyTorch and transformers')
 
     from ..generation.runtime import attach
     from .build import build_model
@@ -75,7 +79,8 @@ def load(
     from .special_tokens import set_special_ids
     from .tokenizer import load_tokenizer
 
-    plan = make_plan(summary, device, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
+    plan = make_plan(summary, device, dtype, kernel, max_memory, attn_implementation, trust_remote_code, say)
+    say('reading the weights')
 
     def build() -> PreTrainedModel:
         with progress_or_bar(progress, plan.checkpoint.name) as report:

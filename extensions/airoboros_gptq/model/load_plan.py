@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
+from ..kernels.cpu.library_cache import will_compile
 from ..kernels.registry import select_kernel
 from ..kernels.rules import resolve_kernel_name
 from ..preflight.folder_summary import FolderSummary
@@ -50,15 +51,18 @@ def make_plan(
     max_memory: MaxMemory | None = None,
     attn_implementation: str | None = None,
     trust_remote_code: bool = False,
+    step: Callable[[str], object] = lambda name: None,
 ) -> LoadPlan:
     """The plan with defaults filled in: CUDA where there is a GPU, and the dtype in which the kernel is fastest.
 
-    `dtype` may be a name, as 'bfloat16'. Raises GPTQError for a device or dtype that there is not, or a kernel that
-    cannot run this model.
+    `dtype` may be a name, as 'bfloat16'. `step(name)` is called where the CPU kernel is compiled. Raises GPTQError for a
+    device or dtype that there is not, or a kernel that cannot run this model.
     """
     place, kernel = resolve_device(device), resolve_kernel_name(kernel)
     if isinstance(dtype, str):
         dtype = _dtype_named(dtype)
+    if place.type == 'cpu' and will_compile():
+        step('compiling the CPU kernel, which is done once')
     if dtype is None:
         first = next(iter(summary.quantization.specs.values()))
         dtype = select_kernel(kernel, first, place).compute_dtype(place)

@@ -1,4 +1,4 @@
-"""How far loading is: the caller's own callable, or a bar in the terminal."""
+"""How far loading is: the caller's own callables, or a bar in the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Progress = Callable[[int, int], None]  # called with bytes: done so far, and in all
+Step = Callable[[str], None]  # called with what begins now, as 'importing PyTorch and transformers'
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GPTQError, first_line
 from .load_plan import LoadPlan
+from .untrusted_config import drop_code_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,6 +28,7 @@ def make_skeleton(plan: LoadPlan) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=plan.trust_remote_code)
         config.quantization_config = None  # read by this package; transformers would ask for optimum
         del config.quantization_config
+        drop_code_names(config, plan.trust_remote_code)
         if attention in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
             # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The
             # webui asks for sdpa where the user chose nothing, so it is no choice to insist on.

@@ -16,9 +16,9 @@ from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
 from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
+from ..clean_text import clean_json, clean_text
 from ..errors import GPTQError
 from ..kernels.rules import kernel_problem
-from ..util.clean_text import clean_json, clean_text
 from ..util.formatting import format_bytes
 from .devices import free_memory
 from .memory_estimate import MemoryEstimate, estimate_memory
@@ -53,7 +53,12 @@ class FolderSummary:
     quantization: InferredQuantization
     airoboros: Airoboros | None
     memory: MemoryEstimate
-    kernel_problem: str | None = None  # the sentence with which loading would refuse the kernel
+    kernel: str = 'auto'  # the one that memory was estimated for
+
+    @property
+    def kernel_problem(self) -> str | None:
+        """The sentence with which loading would refuse the kernel."""
+        return kernel_problem(self.kernel, self.quantization.specs.values(), self.memory.device)
 
     @property
     def lines(self) -> list[SummaryLine]:
@@ -136,6 +141,7 @@ def read_summary(
     candidates = find_checkpoints(folder)
     chosen = choose_checkpoint(folder, config, checkpoint, candidates)
     quantization = infer_quantization(chosen, config, checkpoint_format)
+    airoboros = detect_version(folder, str((hf_config or {}).get('_name_or_path', '')))
     memory = estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel)
     return FolderSummary(
         folder=folder,
@@ -144,9 +150,9 @@ def read_summary(
         candidates=list(candidates),
         hf_config=hf_config,
         quantization=quantization,
-        airoboros=detect_version(folder, str((hf_config or {}).get('_name_or_path', ''))),
+        airoboros=airoboros,
         memory=memory,
-        kernel_problem=kernel_problem(kernel, quantization.specs.values(), memory.device),
+        kernel=kernel,
     )
 
 

@@ -35,7 +35,7 @@ CSS = """
 #gptq-message-footer > * { flex: 0 1 auto; min-width: 0 !important; width: auto; }
 .gptq-status-line { font-size: 0.8em; opacity: 0.65; line-height: 1.4; }
 .gptq-checkpoint input { padding-right: 2em; text-overflow: ellipsis; } /* a long name must not run under the arrow */
-.gptq-always { display: flex; flex-direction: column-reverse; } /* the help text below its box */
+.gptq-always:not(.hidden) { display: flex; flex-direction: column-reverse; } /* the help text below its box */
 #context-helper { padding: 10px 12px !important; }
 """
 # A click unfolds the table. The component's own element knows that it is unfolded: what it holds is replaced at each change.

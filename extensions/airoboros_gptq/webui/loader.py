@@ -15,7 +15,7 @@ from ..checkpoint.quantize_config import is_gptq_folder
 from ..checkpoint.weight_files import list_checkpoints
 from ..errors import GPTQError, first_line
 from ..kernels.rules import REMOVED_KERNELS
-from ..names import CHECKPOINT, EXTENSION, FORMAT, KERNEL, LOADER
+from ..names import CHECKPOINT, EXTENSION, FORMAT, KERNEL, LOADER, MODEL_SETTINGS
 from ..preflight.folder_summary import FolderSummary
 from ..session import ModelSession, detect_folder_version
 from . import token_stream, versions
@@ -105,6 +105,18 @@ class GPTQLoader:
         throughput = '' if shared.args.multi_user else session.throughput
         return Path(shared.model_name).name, session.running, throughput, session.memory_used
 
+    # Generating
+
+    @contextmanager
+    def stopping_when(self, condition: Callable[[], bool]) -> Iterator[None]:
+        """Generations of the loaded model that begin within this context end at the next token where `condition` is met."""
+        runtime = shared.model.gptq
+        runtime.should_stop = condition
+        try:
+            yield
+        finally:
+            runtime.should_stop = None
+
     # Loading
 
     def kernel_or_auto(self, kernel: str | None, model_name: str) -> str:
@@ -151,9 +163,9 @@ class GPTQLoader:
         folder = self._existing_folder(model_name)
         model, tokenizer = self.session.load(
             folder,
-            getattr(shared.args, CHECKPOINT, ''),
-            getattr(shared.args, FORMAT, 'auto'),
-            kernel=self.kernel_or_auto(getattr(shared.args, KERNEL, None), model_name),
+            _text_argument(CHECKPOINT),
+            _text_argument(FORMAT) or 'auto',
+            kernel=self.kernel_or_auto(_text_argument(KERNEL), model_name),
             device=self._device(),
             dtype='bfloat16' if shared.args.bf16 else None,
             attn_implementation=versions.attn_implementation(),
@@ -184,6 +196,18 @@ class GPTQLoader:
         if progress is None:
             return None
         return lambda done, total: progress(done / max(total, 1), desc=f'Loading {name}')
+
+
+def _text_argument(name: str) -> str:
+    """An argument of this loader as the page, a file or an API client gave it; '' for none. Raises GPTQError for anything but
+    text, and forgets it: the page could not show it.
+    """
+    value = getattr(shared.args, name, None)
+    if value is None or isinstance(value, str):
+        return value or ''
+    setattr(shared.args, name, MODEL_SETTINGS[name])
+    shown = ascii(value)
+    raise GPTQError(f'{name} must be text, not {shown if len(shown) <= 40 else shown[:40] + "..."}.')
 
 
 gptq_loader = GPTQLoader()

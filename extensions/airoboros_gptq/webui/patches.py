@@ -22,7 +22,7 @@ from ..names import (
     PLAINFORMAT_NOTEBOOK,
     TRANSFORMERS_ALIAS,
 )
-from . import disable, loader_menu, token_stream, versions
+from . import api, disable, loader_menu, reply_guard, token_stream, versions
 from .gradio_layout import create_events, create_or_hide
 from .loader import gptq_loader
 from .patcher import Patcher, Wrap
@@ -37,11 +37,13 @@ def apply() -> None:
     """Patches the running webui."""
     loader_menu.add()
     _patcher.install()
+    api.report_failed_loads()
 
 
 def undo() -> None:
     """Restores everything that apply() and a load have changed in the webui."""
     _patcher.undo()
+    api.undo()
     token_stream.undo()
     loader_menu.remove()
 
@@ -215,6 +217,52 @@ def _get_reply_from_output_ids(original):
         return original(output_ids, state, starting_from)
 
     return get_reply_from_output_ids
+
+
+@_replaces('modules.text_generation', 'generate_reply', 'going on where nobody reads an answer')
+def _generate_reply(original):
+    """Generates an answer, and holds the generation lock from its first reply to its last. A reader that stops reading would
+    keep the lock, and every other answer would wait.
+    """
+
+    def generate_reply(*args, **kwargs):
+        replies = original(*args, **kwargs)
+        yield from reply_guard.attended(replies) if gptq_loader.is_active() else replies
+
+    return generate_reply
+
+
+@_replaces('modules.text_generation', '_generate_reply', 'stopping where a client has gone')
+def _generate_reply_under_lock(original):
+    """The same, once the lock is held. The webui would read the prompt of a client that has gone while it waited, and would
+    write an answer that is not streamed to its end.
+    """
+
+    def _generate_reply(question, state, *args, **kwargs):
+        if not gptq_loader.is_loaded():
+            yield from original(question, state, *args, **kwargs)
+            return
+        abandoned = api.abandoned(state)
+        if abandoned():
+            yield ''
+            return
+        with gptq_loader.stopping_when(abandoned):
+            yield from original(question, state, *args, **kwargs)
+
+    return _generate_reply
+
+
+@_replaces(versions.api_script, 'EventSourceResponse', 'closing the stream of a client that has gone', when=api.is_on)
+def _event_source_response(original):
+    """What the API streams through, a class of sse-starlette. It may leave the stream of a client that has gone suspended,
+    with the generation lock held; api.py has the reason.
+    """
+
+    def EventSourceResponse(*args, **kwargs):
+        response_class = api.closing_response(original) if gptq_loader.is_active() else original
+        return response_class(*args, **kwargs)
+
+    return EventSourceResponse
 
 
 @_replaces('modules.chat', 'get_generation_prompt', 'the prompt as trained', when=versions.guesses_generation_prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +43,11 @@ def guesses_generation_prompt() -> bool:
     the template with add_generation_prompt.
     """
     return hasattr(sys.modules.get('modules.chat'), 'get_generation_prompt')
+
+
+def api_script() -> str:
+    """The module of the API: an extension before v4.0."""
+    return 'modules.api.script' if importlib.util.find_spec('modules.api') else 'extensions.openai.script'
 
 
 def has_page() -> bool:

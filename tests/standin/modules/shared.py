@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 
 import yaml
@@ -18,6 +19,7 @@ model_name = 'None'
 gradio = {}
 persistent_interface_state = {}
 need_restart = False
+generation_lock = Lock()
 settings = {'truncation_length': 8192}
 processing_message = '*Is typing...*'
 

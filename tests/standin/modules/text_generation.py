@@ -1,6 +1,20 @@
-"""Decoding, as far as the tests need it."""
+"""Generating under a lock, and decoding, as far as the tests need them."""
 
 from modules import shared
+
+
+def generate_reply(*args, **kwargs):
+    shared.generation_lock.acquire()
+    try:
+        for result in _generate_reply(*args, **kwargs):  # noqa: UP028, as the webui has it
+            yield result
+    finally:
+        shared.generation_lock.release()
+
+
+def _generate_reply(question, state, stopping_strings=None, is_chat=False, escape_html=False, for_ui=False):
+    for result in state['replies']:  # noqa: UP028
+        yield result
 
 
 def decode(output_ids, skip_special_tokens=True):

@@ -7,6 +7,7 @@ import os
 
 import torch
 
+from ...errors import first_line
 from ...kernels.linear import GPTQLinear
 from ...kernels.triton.kernel import TritonKernel
 from ...util.torch_errors import is_out_of_memory
@@ -17,7 +18,7 @@ from .plan import CannotFuse, DecodePlan, make_decode_plan
 
 log = logging.getLogger('airoboros_gptq')
 
-MIN_PREFILL_ROWS = 9  # tokens that are worth a dequantised copy of each weight
+MIN_PREFILL_ROWS = 9  # tokens that are worth a dequantised copy of each weight, where no prompt graph serves them
 
 
 def enable_fused_decode(model: TransformersModel) -> GraphForward | None:
@@ -52,8 +53,10 @@ class FusedForward(GraphForward):
 
     def __init__(self, model: TransformersModel, plan: DecodePlan):
         from .graph import DecodeGraph  # imports Triton
+        from .prompt_graph import PromptGraphs
 
         self.plan = plan
+        self._prompts: PromptGraphs | None = PromptGraphs(plan, model.dtype)
         with torch.inference_mode(False):  # its buffers are written to in any mode
             graph = DecodeGraph(plan, model.dtype)
         super().__init__(graph, plan.embedding.device, len(plan.cos))
@@ -62,10 +65,22 @@ class FusedForward(GraphForward):
         return self.plan.modules.is_unchanged()
 
     def serves_prompt(self, count: int) -> bool:
+        if self._prompts is not None and self._prompts.serves(count):
+            return True
         return count == 1 or (count >= MIN_PREFILL_ROWS and not self.plan.window)
 
     def _prefill(self, cache: GrowingCache, ids: torch.Tensor, logits_to_keep: int) -> torch.Tensor:
         from .prefill import prefill  # imports Triton
 
-        hidden = prefill(self.plan, ids, cache, cache.length)
+        hidden, length = None, cache.length
+        if self._prompts is not None and self._prompts.serves(ids.shape[1]):
+            try:
+                hidden = self._prompts.run(ids, cache)
+            except Exception as e:
+                if is_out_of_memory(e):
+                    raise
+                log.warning('short prompts run without a CUDA graph from here on: it failed (%s)', first_line(e))
+                self._prompts = None
+        if hidden is None:
+            hidden = prefill(self.plan, ids, cache, length)
         return self.plan.lm_head(hidden[:, -logits_to_keep:])

@@ -11,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
+from .captured_graph import address_table
+
 SPLITS, BLOCK = 32, 64
 
 
@@ -124,9 +126,7 @@ class DecodeAttention:
     """The attention function of one captured model: its address table, its state, and scratch memory that all layers share."""
 
     def __init__(self, layers: int, device: torch.device):
-        with torch.inference_mode(False):  # they are written to in any mode
-            self.state = torch.zeros(2, dtype=torch.int64, device=device)  # tokens in the cache, its capacity
-            self.addresses = torch.zeros(2 * layers, dtype=torch.int64, device=device)
+        self.state, self.addresses = address_table(layers, device)
         self._scratch: dict[tuple[int, int, int], tuple[torch.Tensor, ...]] = {}
 
     def __call__(

@@ -8,8 +8,6 @@ conversation and every length, and is captured once.
 from __future__ import annotations
 
 import contextlib
-import logging
-import time
 import weakref
 from collections.abc import Iterator
 
@@ -20,9 +18,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ...util.types import TransformersModel
 from ..kv_cache import IS_SUPPORTED, cache_name
+from .captured_graph import CapturedGraph
 from .generic_attention import DecodeAttention
-
-log = logging.getLogger('airoboros_gptq')
 
 _NAME = 'airoboros_gptq_graph'
 
@@ -41,7 +38,7 @@ class _PassThroughLayer(DynamicLayer):
         return 0
 
 
-class GenericGraph:
+class GenericGraph(CapturedGraph):
     """One token through a model, on a cache that it is attached to. Holds no reference that keeps the model alive."""
 
     def __init__(self, model: TransformersModel):
@@ -50,67 +47,22 @@ class GenericGraph:
         if not IS_SUPPORTED:
             raise CannotCapture('transformers before 4.54 has no caches of layers')
         self._model = weakref.ref(model)
-        self.device = _device(model)
+        device = _device(model)
         if not getattr(model, '_supports_attention_backend', False):
             raise CannotCapture(f'the attention of a {type(model).__name__} cannot be replaced')
-        self._attention = DecodeAttention(config.num_hidden_layers, self.device)
+        self._attention = DecodeAttention(config.num_hidden_layers, device)
+        what = "decoding runs transformers' forward"
+        super().__init__(what, self._attention.state, self._attention.addresses)
         with torch.inference_mode(False):  # written to in any mode
-            self._token = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
-            self._position = self._attention.state[:1].view(1, 1)
+            self._token = torch.zeros(1, 1, dtype=torch.int64, device=device)
+            self._position = self.state[:1].view(1, 1)
         self._cache = DynamicCache()
         self._cache.layers = [_PassThroughLayer() for _ in range(config.num_hidden_layers)]
-        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._logits: torch.Tensor | None = None
-
-    @property
-    def is_captured(self) -> bool:
-        return self._graph is not None
-
-    def attach_cache(self, buffers: list[tuple[torch.Tensor, torch.Tensor]], length: int) -> None:
-        """Continues in a cache: keys and values of its layers [1, heads, capacity, dim], the first `length` of them valid."""
-        self._buffers = buffers  # kept alive while their addresses are in use
-        addresses = [tensor.data_ptr() for pair in buffers for tensor in pair]
-        self._attention.addresses.copy_(torch.tensor(addresses, dtype=torch.int64))
-        self._attention.state.copy_(torch.tensor([length, buffers[0][0].shape[2]], dtype=torch.int64))
-
-    def detach(self) -> None:
-        """Lets go of the cache it is attached to."""
-        self._buffers = []
 
     def run(self, token: torch.Tensor) -> torch.Tensor:
         """Logits [1, 1, vocabulary] after `token` [1, 1], in a buffer; its keys and values are written to the cache."""
         self._token.copy_(token)
-        if self.device.type != 'cuda':
-            self._logits = self._launch()
-            return self._logits
-        if self._graph is None:
-            self._graph, self._logits = self._capture()
-        self._graph.replay()
-        assert self._logits is not None
-        return self._logits
-
-    def _capture(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
-        started = time.perf_counter()
-        state = self._attention.state.clone()
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side), torch.inference_mode(False), torch.no_grad():
-            for _ in range(2):  # compiles kernels, and lets cuBLAS allocate its workspace
-                self._launch()
-                self._attention.state.copy_(state)
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with (
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.cuda.graph(graph, capture_error_mode='thread_local'),
-        ):
-            logits = self._launch()
-        log.info(
-            "decoding runs transformers' forward as one CUDA graph, captured in %.1f s", time.perf_counter() - started
-        )
-        return graph, logits
+        return self.replay()
 
     def _launch(self) -> torch.Tensor:
         model = self._model()
@@ -124,7 +76,7 @@ class GenericGraph:
                 use_cache=True,
                 return_dict=True,
             )
-        self._attention.state[:1].add_(1)
+        self.state[:1].add_(1)
         return out.logits
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import NamedTuple
 
 import torch
@@ -14,8 +12,7 @@ from ...kernels.triton.pdl import launch_options
 from ...kernels.triton.weight_layout import WORDS
 from . import decode_attention as attention
 from . import decode_kernels as step
-
-log = logging.getLogger('airoboros_gptq')
+from .captured_graph import CapturedGraph, address_table
 
 SPLITS, ATTENTION_BLOCK = 32, 32
 _WIDTH = 128  # columns of a program that is no matmul
@@ -36,32 +33,29 @@ class LaunchConfig(NamedTuple):
     settings: dict
 
 
-class DecodeGraph:
-    """One token through the model of a DecodePlan. Buffers are allocated once; the graph is captured at the first run."""
+class DecodeGraph(CapturedGraph):
+    """One token through the model of a DecodePlan. Buffers are allocated once."""
 
     def __init__(self, plan, dtype: torch.dtype):
+        super().__init__('decoding runs', *address_table(len(plan.layers), plan.embedding.device))
         self._plan, self._dtype = plan, dtype
-        self._device = plan.embedding.device
         first = plan.layers[0]
         self._size = plan.embedding.shape[1]
         self._middle = first.down.kernel.spec.in_features
         wide = plan.heads * plan.head_dim
 
         def floats(*shape):
-            return torch.zeros(shape, dtype=torch.float32, device=self._device)
+            return torch.zeros(shape, dtype=torch.float32, device=self.device)
 
         self._hidden = floats(self._size)
         self._normed, self._attended, self._act = (floats(n) for n in (self._size, wide, self._middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
         self._partial = floats(plan.heads, SPLITS, plan.head_dim)
         self._split_max_sum = floats(plan.heads, SPLITS, 2)
-        self._counters = torch.zeros(plan.heads, dtype=torch.int32, device=self._device)
-        self._last = torch.zeros(1, 1, self._size, dtype=dtype, device=self._device)
-        self._token = torch.zeros(1, dtype=torch.int64, device=self._device)
-        self._state = torch.zeros(2, dtype=torch.int64, device=self._device)
-        self._addresses = torch.zeros(2 * len(plan.layers), dtype=torch.int64, device=self._device)
-        self._pdl = launch_options(self._device)
-        self._buffers: list = []
+        self._counters = torch.zeros(plan.heads, dtype=torch.int32, device=self.device)
+        self._last = torch.zeros(1, 1, self._size, dtype=dtype, device=self.device)
+        self._token = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._pdl = launch_options(self.device)
         widths = [
             self._launch_config(linear, 'residual').programs
             for layer in plan.layers
@@ -69,56 +63,11 @@ class DecodeGraph:
         ]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
         self._sums_of_squares = floats(triton.next_power_of_2(blocks))
-        self._logits: torch.Tensor | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
-
-    @property
-    def is_captured(self) -> bool:
-        """Whether the graph exists by now."""
-        return self._graph is not None
-
-    def attach_cache(self, buffers: list[tuple[torch.Tensor, torch.Tensor]], length: int) -> None:
-        """Continues in a cache: keys and values of its layers [1, heads, capacity, dim], the first `length` of them valid."""
-        self._buffers = buffers  # kept alive while their addresses are in use
-        addresses = [tensor.data_ptr() for pair in buffers for tensor in pair]
-        self._addresses.copy_(torch.tensor(addresses, dtype=torch.int64))
-        self._state.copy_(torch.tensor([length, buffers[0][0].shape[2]], dtype=torch.int64))
-
-    def detach(self) -> None:
-        """Lets go of the cache it is attached to."""
-        self._buffers = []
 
     def run(self, token: torch.Tensor) -> torch.Tensor:
         """Logits [1, 1, vocabulary] after `token` [1, 1], in a buffer; its keys and values are written to the cache."""
         self._token.copy_(token.view(-1))
-        if self._device.type != 'cuda':
-            self._logits = self._launch()
-            return self._logits
-        if self._graph is None:
-            self._graph, self._logits = self._capture()
-        self._graph.replay()
-        assert self._logits is not None
-        return self._logits
-
-    def _capture(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
-        started = time.perf_counter()
-        state = self._state.clone()
-        side = torch.cuda.Stream(self._device)
-        side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(side), torch.inference_mode(False), torch.no_grad():
-            for _ in range(2):  # compiles kernels, and lets cuBLAS allocate its workspace
-                self._launch()
-                self._state.copy_(state)
-        torch.cuda.current_stream(self._device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with (
-            torch.inference_mode(False),
-            torch.no_grad(),
-            torch.cuda.graph(graph, capture_error_mode='thread_local'),
-        ):
-            logits = self._launch()
-        log.info('decoding runs as one CUDA graph, captured in %.1f s', time.perf_counter() - started)
-        return graph, logits
+        return self.replay()
 
     def _launch(self) -> torch.Tensor:
         plan, size = self._plan, self._size
@@ -142,7 +91,7 @@ class DecodeGraph:
             WIDTH=_WIDTH, SQUARES=len(self._sums_of_squares), **self._pdl,
         )  # fmt: skip
         logits = plan.lm_head(self._last)
-        self._state[:1].add_(1)
+        self.state[:1].add_(1)
         return logits
 
     def _normed_linear(self, linear) -> None:
@@ -157,7 +106,7 @@ class DecodeGraph:
     def _attend(self, index: int, reader) -> None:
         plan = self._plan
         attention.attention_kernel[(plan.heads, SPLITS)](
-            self._qkv, plan.cos, plan.sin, self._state, self._addresses, index, self._attended, _scatter(reader),
+            self._qkv, plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
             self._partial, self._split_max_sum, self._counters, plan.scale, reader.kernel.input_size,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
             WINDOW=plan.window, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,

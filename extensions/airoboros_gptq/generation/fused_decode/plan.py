@@ -53,7 +53,9 @@ class FusedLinear:
         return self.kernel.order
 
     def forward_batch(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, K], features in `order`, to [n, N of all], through a dequantised copy."""
+        """x [n, K], features in `order`, to [n, N of all]; through a dequantised copy where n is large."""
+        if self.kernel.has_gemm(x):
+            return self.kernel.gemm(x, self.tensors, self.outputs, self.bias, self.output_scatter)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         if bias is not None and self.output_scatter is not None:
             bias = torch.empty_like(bias).index_copy_(0, self.output_scatter.long(), bias)
@@ -61,6 +63,9 @@ class FusedLinear:
 
     def add_batch_(self, hidden: torch.Tensor, x: torch.Tensor) -> None:
         """hidden [n, N] += forward_batch(x)."""
+        if self.kernel.has_gemm(x):
+            self.kernel.gemm(x, self.tensors, self.outputs, self.bias, add_to=hidden)
+            return
         hidden.addmm_(x, self._dequantised(x.dtype).t())
         if self.bias is not None:
             hidden += self.bias.to(x.dtype)

@@ -1,10 +1,12 @@
-"""A prompt through the model of a DecodePlan: PyTorch matmuls on joined linears, and between them one kernel where
-transformers has several operations (prefill_kernels.py).
+"""A prompt through the model of a DecodePlan: matmuls on joined linears, and between them one kernel where transformers has
+several operations (prefill_kernels.py).
 
 Source of the formulas: transformers' `models/llama/modeling_llama.py`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,17 +15,17 @@ from torch.nn.attention.bias import causal_lower_right
 from ...kernels.triton.permute import permute_columns
 from .prefill_kernels import apply_rope, rms_norm, silu_mul
 
+Attend = Callable[[int, torch.Tensor], torch.Tensor]
+
 
 def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
     """Hidden states [1, n, K] of ids [1, n], normed for the head, on a cache that holds `length` tokens and is given n more."""
     count = ids.shape[1]
-    hidden = F.embedding(ids[0], plan.embedding)
-    for i, layer in enumerate(plan.layers):
-        qkv = layer.qkv.forward_batch(rms_norm(hidden, layer.attention_norm, plan.epsilon, layer.qkv.order))
-        qkv = qkv.view(count, plan.heads + 2 * plan.kv_heads, plan.head_dim)
+
+    def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
         queries, keys = apply_rope(qkv, plan.cos, plan.sin, length, plan.heads, plan.kv_heads)
         values = qkv[:, plan.heads + plan.kv_heads :].transpose(0, 1)
-        keys, values = cache.update(keys[None], values[None], i)
+        keys, values = cache.update(keys[None], values[None], layer)
         attended = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
             keys,
@@ -33,8 +35,20 @@ def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
             scale=plan.scale,
             enable_gqa=plan.heads != plan.kv_heads,
         )
-        attended = attended[0].transpose(0, 1).reshape(count, -1)
+        return attended[0].transpose(0, 1).reshape(count, -1)
+
+    return through_layers(plan, ids[0], attend)[None]
+
+
+def through_layers(plan, ids: torch.Tensor, attend: Attend) -> torch.Tensor:
+    """Hidden states [n, K] of ids [n], normed for the head. attend(i, qkv) makes [n, heads * dim] of the queries, keys and values
+    [n, heads + 2 * kv_heads, dim] of layer i, which are not rotated yet.
+    """
+    hidden = F.embedding(ids, plan.embedding)
+    for i, layer in enumerate(plan.layers):
+        qkv = layer.qkv.forward_batch(rms_norm(hidden, layer.attention_norm, plan.epsilon, layer.qkv.order))
+        attended = attend(i, qkv.view(len(ids), plan.heads + 2 * plan.kv_heads, plan.head_dim))
         layer.out.add_batch_(hidden, permute_columns(attended, layer.out.order))
         normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
         layer.down.add_batch_(hidden, silu_mul(layer.gate_up.forward_batch(normed)))
-    return rms_norm(hidden, plan.final_norm, plan.epsilon, None)[None]
+    return rms_norm(hidden, plan.final_norm, plan.epsilon, None)

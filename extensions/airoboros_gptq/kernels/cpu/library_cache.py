@@ -50,6 +50,12 @@ def unsupported_reason() -> str | None:
     return None if compiler() else NO_COMPILER
 
 
+def will_compile() -> bool:
+    """Whether compiled_library() would run the compiler, which takes seconds."""
+    library = cache_folder() / _library_name()
+    return unsupported_reason() is None and (untrusted_reason(library) is not None or not is_intact(library))
+
+
 @contextmanager
 def compiled_library() -> Iterator[Path]:
     """The compiled library, from the cache where it is intact; to be loaded within. Raises CompileError.

@@ -100,24 +100,24 @@ def gemv_mma(
     zeros += (tile * groups * 32 + g * 4)[:, None] + i[None, :]
     acc = tl.zeros([32 * WARPS, 4], tl.float32)
     block = warp * UNROLL
-    scale, zero = _load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS)
-    word0 = _load_block(codes, block, blocks)
+    scale, zero = load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS)
+    word0 = load_block(codes, block, blocks)
     word1, word2, word3 = word0, word0, word0
     if UNROLL > 1:
-        word1 = _load_block(codes, block + 1, blocks)
+        word1 = load_block(codes, block + 1, blocks)
     if UNROLL > 2:
-        word2, word3 = _load_block(codes, block + 2, blocks), _load_block(codes, block + 3, blocks)
+        word2, word3 = load_block(codes, block + 2, blocks), load_block(codes, block + 3, blocks)
     grid_dependency_wait(USE_PDL)
     for _ in range(0, blocks, TILE_WARPS * UNROLL):
         x_block = tl.minimum(block, blocks - UNROLL)  # in bounds; scales beyond the last block are zero
         block += TILE_WARPS * UNROLL
-        next_scale, next_zero = _load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS)
-        next0 = _load_block(codes, block, blocks)
+        next_scale, next_zero = load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS)
+        next0 = load_block(codes, block, blocks)
         next1, next2, next3 = next0, next0, next0
         if UNROLL > 1:
-            next1 = _load_block(codes, block + 1, blocks)
+            next1 = load_block(codes, block + 1, blocks)
         if UNROLL > 2:
-            next2, next3 = _load_block(codes, block + 2, blocks), _load_block(codes, block + 3, blocks)
+            next2, next3 = load_block(codes, block + 2, blocks), load_block(codes, block + 3, blocks)
         acc_lo = tl.zeros([32 * WARPS, 4], tl.float32)
         acc_hi = acc_lo
         acc_lo, acc_hi = _add_block(acc_lo, acc_hi, word0, x, x_block, g, t, blocks, zero, USE_MMA)
@@ -141,12 +141,12 @@ def gemv_mma(
 
 
 @triton.jit
-def _load_block(codes, block, blocks):
+def load_block(codes, block, blocks):
     return tl.load(codes + (block * _BLOCK_WORDS)[:, None], mask=(block < blocks)[:, None], other=0)
 
 
 @triton.jit
-def _load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS: tl.constexpr):
+def load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS: tl.constexpr):
     """Scales and zeros [., 4] of the group of each thread's block."""
     at = (block // blocks_per_group * 32)[:, None]
     mask = (block < blocks)[:, None]

@@ -1,6 +1,6 @@
 """The kernel in Triton, which PyTorch for NVIDIA GPUs brings along on Linux: 2, 3, 4 and 8 bits, any group size, act-order.
 
-gemv_words.py and gemv_mma.py say how it computes.
+gemv_words.py, gemv_mma.py and gemm_mma.py say how it computes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,18 @@ from .weight_layout import BLOCK_ROWS, MMA, MMA_EMULATED, WORDS
 
 log = logging.getLogger('airoboros_gptq')
 
-MAX_GEMV_ROWS = 8  # up to here rows are multiplied one by one; more by PyTorch's matmul with a dequantised copy
+MAX_GEMV_ROWS = 8  # up to here rows of words are multiplied one by one
+MAX_GEMM_ROWS = 64  # up to here rows of blocks share each code; more go to PyTorch's matmul with a dequantised copy
 # By layout: tiles per program, warps, and PREFETCH of gemv().
 _LAUNCH = {WORDS: (4, 4, 1), MMA_EMULATED: (1, 8, 4), MMA: (1, 8, 4)}
+# By rows at most, for few and for many tiles: tiles per program, warps, blocks read ahead, subtiles of eight rows per program.
+_GEMM_LAUNCH = (
+    (8, (1, 8, 4, 1), (1, 4, 4, 1)),
+    (16, (1, 8, 4, 2), (2, 4, 4, 2)),
+    (32, (1, 8, 4, 4), (1, 4, 2, 4)),
+    (MAX_GEMM_ROWS, (1, 4, 2, 4), (2, 4, 2, 4)),
+)
+_NARROW_TILES = 256  # a program for each leaves room on a GPU of 132 multiprocessors
 _INPUT_BLOCK = 1024  # features that a program of arrange_input_kernel arranges
 _DEQUANTIZE_WORDS = 128  # words of a column, or rows of blocks, that a program dequantises
 
@@ -53,6 +62,8 @@ class TritonKernel(Kernel):
         x = x.contiguous()
         rows, inputs = x.shape
         with device_guard(x.device):
+            if self.has_gemm(x):
+                return self.gemm(permute_columns(x, self.order))
             if rows > MAX_GEMV_ROWS:
                 return torch.nn.functional.linear(permute_columns(x, self.order), self.dequantize(x.dtype))
             arranged = torch.empty(rows, inputs, dtype=torch.float32, device=x.device)
@@ -67,6 +78,39 @@ class TritonKernel(Kernel):
                 USE_PDL=False, **self.launch_settings(tiles, warps, prefetch),
             )  # fmt: skip
             return y
+
+    def has_gemm(self, x: torch.Tensor) -> bool:
+        """Whether gemm() serves these rows."""
+        return self.layout != WORDS and 1 < len(x) <= MAX_GEMM_ROWS and x.dtype in (torch.float16, torch.bfloat16)
+
+    def gemm(
+        self,
+        x: torch.Tensor,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None,
+        outputs: int | None = None,
+        bias: torch.Tensor | None = None,
+        output_scatter: torch.Tensor | None = None,
+        add_to: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """x [M, K], contiguous, features in `order`, times the weight, plus `bias` [N] of any dtype: [M, N] in x's dtype, added
+        to `add_to` where it is given. `tensors` and `outputs` are those of weight_args(). Output n is column output_scatter[n].
+        """
+        from .gemm_mma import gemm_mma_kernel
+
+        codes, scales, zeros, outputs, blocks, groups, per_group, _ = self.weight_args(tensors, outputs)
+        y = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device) if add_to is None else add_to
+        tiles, warps, unroll, subtiles = _gemm_launch(len(x), len(codes))
+        while per_group % unroll or blocks % unroll:
+            unroll //= 2
+        with device_guard(x.device):
+            gemm_mma_kernel[(-(-len(x) // (8 * subtiles)), self.programs(tiles, codes))](
+                x, y, x if bias is None else bias, codes if output_scatter is None else output_scatter,
+                codes, scales, zeros, outputs, blocks, groups, per_group, len(codes), len(x),
+                HAS_BIAS=bias is not None, HAS_SCATTER=output_scatter is not None, ADD=add_to is not None,
+                HAS_ZEROS=self.zeros is not None, SUBTILES=subtiles, WARPS=warps, TILES=tiles, UNROLL=unroll,
+                USE_MMA=self.layout == MMA, num_warps=warps,
+            )  # fmt: skip
+        return y
 
     def dequantize(
         self,
@@ -155,6 +199,15 @@ class TritonKernel(Kernel):
     @property
     def _units(self) -> int:
         return self.spec.in_features // self._unit_rows
+
+
+def _gemm_launch(rows: int, tiles: int) -> tuple[int, int, int, int]:
+    """For gemm_mma_kernel: tiles per program, warps, blocks read ahead, subtiles of eight rows per program."""
+    is_wide = tiles > _NARROW_TILES
+    for most, narrow, wide in _GEMM_LAUNCH:
+        if rows <= most:
+            return wide if is_wide else narrow
+    raise ValueError(f'{rows} rows')
 
 
 @lru_cache

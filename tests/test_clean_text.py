@@ -4,8 +4,8 @@ import json
 import logging
 
 import pytest
+from airoboros_gptq.clean_text import clean_json, clean_text
 from airoboros_gptq.errors import GPTQError, first_line
-from airoboros_gptq.util.clean_text import clean_json, clean_text
 
 UNFIT = {
     'ESC': '\x1b[2J',

@@ -1,0 +1,118 @@
+"""Rotary embedding and attention of a short prompt over a KV cache that is found through a table of addresses.
+
+`state` int64 [3]: tokens in the cache, its capacity, tokens of the prompt; `addresses` int64 [2 * layers], as in
+captured_graph.py. Softmax is computed online, in fp32.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+_TOKENS, _QUERIES, _KEYS = 32, 16, 64  # of a program; of a block of the cache
+_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
+
+
+@triton.jit(do_not_specialize=['layer'])
+def _rotate_into_cache_kernel(
+    qkv, cos, sin, state, addresses, layer, queries, size,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, TOKENS: tl.constexpr,
+):  # fmt: skip
+    head = tl.program_id(1)
+    length, capacity, count = tl.load(state), tl.load(state + 1), tl.load(state + 2)
+    t = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    d = tl.arange(0, DIM)
+    inside = (t < count)[:, None]
+    row = qkv + (t * (HEADS + 2 * KV_HEADS) + head)[:, None] * DIM
+    value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
+    if head < HEADS + KV_HEADS:
+        HALF: tl.constexpr = DIM // 2
+        other = tl.where(d < HALF, d + HALF, d - HALF)
+        sign = tl.where(d < HALF, -1.0, 1.0)
+        angle = (length + t)[:, None] * DIM + d[None, :]
+        turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
+        value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
+    if head < HEADS:
+        target = queries + (t * HEADS + head)[:, None] * DIM + d[None, :]
+        tl.store(target, value.to(queries.dtype.element_ty), mask=(t < size)[:, None])
+    else:
+        kv = head - HEADS
+        entry = 2 * layer
+        if kv >= KV_HEADS:
+            kv -= KV_HEADS
+            entry += 1
+        base = tl.load(addresses + entry).to(tl.pointer_type(CACHE)) + kv * capacity * DIM
+        base = tl.multiple_of(base, 16)
+        tl.store(base + (length + t)[:, None] * DIM + d[None, :], value.to(CACHE), mask=inside)
+
+
+@triton.jit(do_not_specialize=['layer'])
+def _attend_kernel(
+    queries, state, addresses, layer, y, size, scale,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+):  # fmt: skip
+    """QUERIES rows of one head: queries [size, HEADS, DIM] to y [size, HEADS, DIM]."""
+    head = tl.program_id(1)
+    length, capacity, count = tl.load(state), tl.load(state + 1), tl.load(state + 2)
+    kv_head = head // (HEADS // KV_HEADS)
+    row = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    d = tl.arange(0, DIM)
+    at = (row * HEADS + head)[:, None] * DIM + d[None, :]
+    q = tl.load(queries + at, mask=(row < size)[:, None], other=0)
+    keys = tl.load(addresses + 2 * layer).to(tl.pointer_type(CACHE)) + kv_head * capacity * DIM
+    values = tl.load(addresses + 2 * layer + 1).to(tl.pointer_type(CACHE)) + kv_head * capacity * DIM
+    keys, values = tl.multiple_of(keys, 16), tl.multiple_of(values, 16)
+    m_i = tl.full([QUERIES], float('-inf'), tl.float32)
+    l_i = tl.zeros([QUERIES], tl.float32)
+    acc = tl.zeros([QUERIES, DIM], tl.float32)
+    end = length + tl.minimum(count, (tl.program_id(0) + 1) * QUERIES)
+    for start in range(0, end, KEYS):
+        t = start + tl.arange(0, KEYS)
+        inside = t < end
+        k = tl.load(keys + t[None, :] * DIM + d[:, None], mask=inside[None, :], other=0)
+        v = tl.load(values + t[:, None] * DIM + d[None, :], mask=inside[:, None], other=0)
+        s = tl.dot(q, k, input_precision='ieee') * scale
+        s = tl.where(inside[None, :] & (t[None, :] <= (length + row)[:, None]), s, float('-inf'))
+        m_new = tl.maximum(m_i, tl.max(s, 1))
+        rescale = tl.exp(m_i - m_new)
+        p = tl.exp(s - m_new[:, None])
+        l_i = l_i * rescale + tl.sum(p, 1)
+        acc = acc * rescale[:, None] + tl.dot(p.to(CACHE), v, input_precision='ieee')
+        m_i = m_new
+    tl.store(y + at, (acc / l_i[:, None]).to(y.dtype.element_ty), mask=(row < size)[:, None])
+
+
+def rotate_into_cache(
+    qkv: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    state: torch.Tensor,
+    addresses: torch.Tensor,
+    layer: int,
+    heads: int,
+) -> torch.Tensor:
+    """qkv [n, heads + 2 kv_heads, dim] to queries [n, heads, dim] with their rotary embedding; keys, with theirs, and values go
+    behind the tokens in the cache. cos and sin are fp32 [positions, dim].
+    """
+    size, all_heads, dim = qkv.shape
+    queries = torch.empty(size, heads, dim, dtype=qkv.dtype, device=qkv.device)
+    _rotate_into_cache_kernel[(triton.cdiv(size, _TOKENS), all_heads)](
+        qkv, cos, sin, state, addresses, layer, queries, size, HEADS=heads, KV_HEADS=(all_heads - heads) // 2, DIM=dim,
+        CACHE=_TYPES[qkv.dtype], TOKENS=_TOKENS,
+    )  # fmt: skip
+    return queries
+
+
+def attend_to_cache(
+    queries: torch.Tensor, state: torch.Tensor, addresses: torch.Tensor, layer: int, kv_heads: int, scale: float
+) -> torch.Tensor:
+    """queries [n, heads, dim] to [n, heads * dim]: each attends to the cache and to the prompt up to itself."""
+    size, heads, dim = queries.shape
+    y = torch.empty_like(queries)
+    _attend_kernel[(triton.cdiv(size, _QUERIES), heads)](
+        queries, state, addresses, layer, y, size, scale, HEADS=heads, KV_HEADS=kv_heads, DIM=dim,
+        CACHE=_TYPES[queries.dtype], QUERIES=_QUERIES, KEYS=_KEYS, num_warps=4,
+    )  # fmt: skip
+    return y.view(size, heads * dim)
