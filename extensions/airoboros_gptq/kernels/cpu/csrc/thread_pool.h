@@ -22,15 +22,16 @@ namespace {
 constexpr int MAX_HELPERS = 255;
 constexpr int64_t HELPER_SPIN_NS = 100000;  // between two jobs of a forward pass, then a helper sleeps
 constexpr int64_t CALLER_SPIN_NS = 20000;   // about a chunk, then the caller sleeps, and the helper may have its core
-constexpr int INDEX_BITS = 24;              // of a ticket; a job has fewer chunks
+constexpr int COUNT_BITS = 24;              // of a ticket; a job has fewer chunks
 
 typedef void (*Task)(void* context, int64_t chunk, int64_t thread);
 
-// One job at a time. All of it lives as long as the process and is atomic, since a helper that was asleep may look at it at
-// any time: it reads the job, then takes a chunk by exchanging the ticket that it saw before. That the ticket is still the
-// same shows that what it read belongs to an unfinished job, whose context therefore exists.
+// One job at a time. All of it lives as long as the process and is atomic, since a helper may look at it at any time. The
+// ticket counts down the chunks that nobody has taken. A helper that sees 0 reads no further. Otherwise it reads the job, then
+// takes a chunk by exchanging the ticket that it saw. Where that succeeds the job was unfinished all the while, so that what
+// was read belongs to it and its context exists: the next job is written only when each chunk taken is done.
 struct ThreadPool {
-    alignas(64) std::atomic<uint64_t> ticket{0};  // the job's number, then in INDEX_BITS the next chunk
+    alignas(64) std::atomic<uint64_t> ticket{0};  // the job's number, then in COUNT_BITS the chunks that are left
     std::atomic<Task> task{nullptr};
     std::atomic<void*> context{nullptr};
     std::atomic<int64_t> chunks{0}, threads{0};  // threads: how many may take part, the caller among them
@@ -75,12 +76,13 @@ template <class F> inline bool spin(int64_t ns, F ready) {
 inline bool run_chunk(int64_t thread) {
     uint64_t ticket = pool.ticket.load(std::memory_order_acquire);
     for (;;) {
+        const int64_t left = ticket & ((1 << COUNT_BITS) - 1);
+        if (left == 0) return false;
         const Task task = pool.task.load(std::memory_order_relaxed);
         void* const context = pool.context.load(std::memory_order_relaxed);
-        const int64_t index = ticket & ((1 << INDEX_BITS) - 1);
-        if (index >= pool.chunks.load(std::memory_order_relaxed)) return false;
+        const int64_t index = pool.chunks.load(std::memory_order_relaxed) - left;
         if (thread >= pool.threads.load(std::memory_order_relaxed)) return false;
-        if (!pool.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+        if (!pool.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire))
             continue;
         if (const int64_t delay = thread ? pool.helper_delay_ns.load(std::memory_order_relaxed) : 0)
             spin(delay, [] { return false; });
@@ -105,10 +107,10 @@ inline void* helper_main(void* number) {
     return nullptr;
 }
 
-// In a child process there are no helpers yet.
+// A child process has no helpers, whatever another thread of its parent was computing.
 inline void forget_helpers() {
     pool.helpers = 0;
-    pool.chunks = 0;
+    pool.ticket = pool.ticket >> COUNT_BITS << COUNT_BITS;
     pool.sleepers = pool.caller_sleeps = 0;
     pool.busy = false;
 }
@@ -132,7 +134,7 @@ inline void start_helpers(int count) {
 
 // f(chunk, thread) for each of `chunks`, by at most `threads`. Where another caller has the pool, this one works alone.
 template <class F> void share_chunks(int64_t threads, int64_t chunks, F f) {
-    if (threads <= 1 || chunks <= 1 || chunks >> INDEX_BITS || pool.busy.exchange(true, std::memory_order_acquire)) {
+    if (threads <= 1 || chunks <= 1 || chunks >> COUNT_BITS || pool.busy.exchange(true, std::memory_order_acquire)) {
         for (int64_t chunk = 0; chunk < chunks; chunk++) f(chunk, 0);
         return;
     }
@@ -143,8 +145,8 @@ template <class F> void share_chunks(int64_t threads, int64_t chunks, F f) {
     pool.chunks.store(chunks, std::memory_order_relaxed);
     pool.threads.store(threads, std::memory_order_relaxed);
     pool.done.store(0, std::memory_order_relaxed);
-    const uint64_t number = (pool.ticket.load(std::memory_order_relaxed) >> INDEX_BITS) + 1;
-    pool.ticket.store(number << INDEX_BITS, std::memory_order_release);
+    const uint64_t number = (pool.ticket.load(std::memory_order_relaxed) >> COUNT_BITS) + 1;
+    pool.ticket.store(number << COUNT_BITS | (uint64_t)chunks, std::memory_order_release);
     pool.jobs.fetch_add(1, std::memory_order_seq_cst);
     // Which of several sleepers wake is the system's choice, and those above `threads` would be of no use.
     const int wanted = pool.helpers < threads ? (int)std::min(threads, chunks) - 1 : INT_MAX;
