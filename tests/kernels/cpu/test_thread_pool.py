@@ -24,8 +24,8 @@ def threads():
 
 @pytest.fixture
 def delay(library):
-    yield library.gptq_delay_helpers
-    library.gptq_delay_helpers(0)
+    yield library.gptq_delay_threads
+    library.gptq_delay_threads(0)
 
 
 @pytest.mark.parametrize('ns', [0, 5_000, 200_000])

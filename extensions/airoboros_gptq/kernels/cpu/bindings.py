@@ -27,15 +27,15 @@ _P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _SIGNATURES: dict[str, list[type]] = {
     'gptq_tile_columns': [],
     'gptq_instruction_set': [],
-    'gptq_set_openmp': [_P] * 3,
+    'gptq_set_openmp': [_P] * 2,
     'gptq_advise_huge_pages': [_P, _L],
     'gptq_repack': [*[_P] * 4, *[_L] * 3, *[_I] * 3, *[_P] * 3, _I],
     'gptq_gemm': [_P, _P, _L, _I, *[_P] * 4, *[_L] * 4, *[_I] * 3],
     'gptq_attention': [*[_P] * 4, _I, _P, ctypes.c_float, _I],
     'gptq_dense': [*[_P] * 3, _I, *[_L] * 3, _I],
-    'gptq_delay_helpers': [_L],
+    'gptq_delay_threads': [_L],
 }
-_OPENMP_ENTRY_POINTS = ('GOMP_parallel', 'omp_get_thread_num', 'omp_get_num_threads')
+_OPENMP_ENTRY_POINTS = ('GOMP_parallel', 'omp_get_thread_num')
 
 
 class TiledWeight(NamedTuple):
@@ -139,7 +139,7 @@ def _library_or_reason() -> tuple[ctypes.CDLL | None, str | None]:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """A compiled library with its signatures; it has PyTorch's threads for large jobs. Raises OSError where it cannot be loaded."""
+    """A compiled library with its signatures, and PyTorch's threads for large jobs. Raises OSError where it cannot be loaded."""
     library = ctypes.CDLL(str(path))
     for function, arguments in _SIGNATURES.items():
         getattr(library, function).argtypes = arguments

@@ -27,14 +27,13 @@ extern "C" {
 
 int gptq_tile_columns() { return TILE; }
 
-// The entry points of the OpenMP runtime that PyTorch uses; without them one thread works.
-void gptq_set_openmp(void (*parallel)(void (*)(void*), void*, unsigned, unsigned), int (*thread_num)(),
-                     int (*num_threads)()) {
-    openmp = {parallel, thread_num, num_threads};
+// The entry points of the OpenMP runtime that PyTorch uses; without them large jobs go to the helpers too.
+void gptq_set_openmp(void (*parallel)(void (*)(void*), void*, unsigned, unsigned), int (*thread_num)()) {
+    openmp = {parallel, thread_num};
 }
 
-// For tests: each helper waits as long in the middle of each of its chunks.
-void gptq_delay_helpers(int64_t ns) { pool.helper_delay_ns.store(ns); }
+// For tests: threads wait as long at each point where others may overtake them.
+void gptq_delay_threads(int64_t ns) { pool.delay_ns.store(ns); }
 
 // What the compiler was allowed to use.
 const char* gptq_instruction_set() {

@@ -9,19 +9,22 @@
 
 namespace {
 
-constexpr double ALONE_NS = 15000;    // of one thread's time: done sooner than it is shared out
-constexpr double CHUNK_NS = 8000;     // what is taken at once
-constexpr double OPENMP_NS = 300000;  // from here on a barrier costs little
+constexpr double ALONE_NS = 15000;          // of one thread's time: done sooner than it is shared out
+constexpr double CHUNK_NS = 8000;           // what is taken at once
+constexpr double OPENMP_NS = 300000;        // from here on a barrier costs little
 constexpr int64_t OPENMP_ELEMENTS = 32768;  // of a tensor: from here on PyTorch computes on several threads
 
-// PyTorch's own OpenMP pool, through the entry points of GNU's runtime, which LLVM's and Intel's have too. Between two large
+// PyTorch's OpenMP pool, through the entry points of GNU's runtime, which LLVM's and Intel's have too. Between two large
 // matrix products of a prompt PyTorch computes on it, and its threads then spin for milliseconds, against which helpers would
 // have to share the cores. In decoding PyTorch has nothing that is large enough for it.
 struct {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);  // GOMP_parallel
     int (*thread_num)();                                           // omp_get_thread_num
-    int (*num_threads)();                                          // omp_get_num_threads
 } openmp;
+
+// GNU's runtime would wait for ever, in a child process, for the threads that only its parent has.
+inline void forget_openmp() { openmp.parallel = nullptr; }
+const int openmp_fork_is_handled = pthread_atfork(nullptr, nullptr, forget_openmp);
 
 // How long one thread would take, which decides who works; whether PyTorch computes on its threads before and after.
 struct Cost {

@@ -41,8 +41,7 @@ struct ThreadPool {
     std::atomic<uint32_t> sleepers{0};
     alignas(64) std::atomic<bool> busy{false};  // guards `helpers` and the beginning of a job
     int helpers = 0;
-    bool handles_fork = false;
-    std::atomic<int64_t> helper_delay_ns{0};  // for tests: each helper waits as long in the middle of each chunk
+    std::atomic<int64_t> delay_ns{0};  // for tests: what threads wait where others may overtake them
 };
 ThreadPool pool;
 
@@ -72,10 +71,15 @@ template <class F> inline bool spin(int64_t ns, F ready) {
     return ready();
 }
 
+inline void delay() {
+    if (const int64_t ns = pool.delay_ns.load(std::memory_order_relaxed)) spin(ns, [] { return false; });
+}
+
 // Takes a chunk of the job that runs and computes it as `thread`; whether there was one.
 inline bool run_chunk(int64_t thread) {
     uint64_t ticket = pool.ticket.load(std::memory_order_acquire);
     for (;;) {
+        if (thread) delay();
         const int64_t left = ticket & ((1 << COUNT_BITS) - 1);
         if (left == 0) return false;
         const Task task = pool.task.load(std::memory_order_relaxed);
@@ -84,8 +88,7 @@ inline bool run_chunk(int64_t thread) {
         if (thread >= pool.threads.load(std::memory_order_relaxed)) return false;
         if (!pool.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire))
             continue;
-        if (const int64_t delay = thread ? pool.helper_delay_ns.load(std::memory_order_relaxed) : 0)
-            spin(delay, [] { return false; });
+        if (thread) delay();
         task(context, index, thread);
         return true;
     }
@@ -114,10 +117,10 @@ inline void forget_helpers() {
     pool.sleepers = pool.caller_sleeps = 0;
     pool.busy = false;
 }
+const int fork_is_handled = pthread_atfork(nullptr, nullptr, forget_helpers);  // 0 where it is
 
 // Starts helpers until there are `count`, or as many as the system allows. They take no signals, which are Python's.
 inline void start_helpers(int count) {
-    if (!pool.handles_fork) pool.handles_fork = pthread_atfork(nullptr, nullptr, forget_helpers) == 0;
     if (pool.helpers >= count) return;
     sigset_t all, before;
     sigfillset(&all);
@@ -145,6 +148,7 @@ template <class F> void share_chunks(int64_t threads, int64_t chunks, F f) {
     pool.chunks.store(chunks, std::memory_order_relaxed);
     pool.threads.store(threads, std::memory_order_relaxed);
     pool.done.store(0, std::memory_order_relaxed);
+    delay();
     const uint64_t number = (pool.ticket.load(std::memory_order_relaxed) >> COUNT_BITS) + 1;
     pool.ticket.store(number << COUNT_BITS | (uint64_t)chunks, std::memory_order_release);
     pool.jobs.fetch_add(1, std::memory_order_seq_cst);
