@@ -16,7 +16,7 @@ struct Attention {
     int64_t heads, kv_heads, q_len, dim, kv_len;
     int64_t q_head_stride, q_token_stride, k_head_stride, k_token_stride, v_head_stride, v_token_stride;
     float scale;
-    bool beside_openmp() const { return q_len * heads * dim >= OPENMP_ELEMENTS; }
+    bool on_openmp() const { return is_prompt(q_len, heads * dim); }
     int64_t heads_per_kv() const { return heads / kv_heads; }
     int64_t queries() const { return heads_per_kv() * q_len; }  // of one KV head: [heads_per_kv][q_len]
     int64_t visible_keys(int64_t i) const { return kv_len - q_len + i % q_len + 1; }  // of query i

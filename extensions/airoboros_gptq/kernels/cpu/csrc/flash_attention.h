@@ -121,7 +121,7 @@ template <int DTYPE> int attend_blocks(const Attention& a, int threads) {
     threads = (int)std::max<int64_t>(1, std::min<int64_t>(threads, tasks));
     float* workspace = (float*)aligned_alloc(64, threads * BLOCK_WORKSPACE * sizeof(float));
     if (!workspace) return 1;
-    const Cost cost = {2.0 * a.heads * a.q_len * a.kv_len * a.dim / PREFILL_PRODUCTS_PER_NS, a.beside_openmp()};
+    const Cost cost = {2.0 * a.heads * a.q_len * a.kv_len * a.dim / PREFILL_PRODUCTS_PER_NS, a.on_openmp()};
     parallel_for(threads, tasks, cost, [&](int64_t task, int64_t thread) {
         attend_query_block<DTYPE>(a, task / blocks, task % blocks * QUERY_BLOCK, workspace + thread * BLOCK_WORKSPACE);
     });

@@ -86,7 +86,7 @@ template <int DTYPE> int attend_few(const Attention& a, int threads) {
             for (int64_t d = 0; d < a.dim; d++)
                 queries[(h * n + i) * a.dim + d] = load_element<DTYPE>(a.q, a.q_offset(h, i) + d) * a.scale;
     const double read = 2.0 * a.kv_heads * a.kv_len * a.dim * ITEM_BYTES<DTYPE>, products = 2.0 * a.heads * a.q_len * a.kv_len * a.dim;
-    const Cost cost = {std::max(read / READ_BYTES_PER_NS, products / DECODE_PRODUCTS_PER_NS), a.beside_openmp()};
+    const Cost cost = {std::max(read / READ_BYTES_PER_NS, products / DECODE_PRODUCTS_PER_NS), a.on_openmp()};
     parallel_for(threads, tasks, cost, [&](int64_t task, int64_t) {
         const int64_t h = task / splits, first = task % splits * SPLIT_KEYS, end = std::min(first + SPLIT_KEYS, a.kv_len);
         float* states = workspace + task * n * state_size;

@@ -199,12 +199,12 @@ template <int DTYPE, int BITS> int gemm(const Weight& w, const void* x, void* y,
                                          (int32_t*)(workspace + pairs + scales), n, panel};
         const char* from = (const char*)x + start * w.inputs * size;
         char* to = (char*)y + start * w.outputs * size;
-        const bool beside_openmp = n * std::max(w.inputs, w.outputs) >= OPENMP_ELEMENTS;
-        parallel_for(threads, n * blocks, {n * w.inputs * QUANTIZE_NS, beside_openmp}, [&](int64_t i, int64_t) {
+        const bool on_openmp = is_prompt(n, std::max(w.inputs, w.outputs));
+        parallel_for(threads, n * blocks, {n * w.inputs * QUANTIZE_NS, on_openmp}, [&](int64_t i, int64_t) {
             quantize_block<DTYPE, BITS>(w, activations, from, i / blocks, i % blocks);
         });
         const double weight_bytes = (double)w.words() * 4 * w.outputs, products = (double)n * w.inputs * w.outputs;
-        const Cost cost = {std::max(weight_bytes / BYTES_PER_NS, products / PRODUCTS_PER_NS), beside_openmp};
+        const Cost cost = {std::max(weight_bytes / BYTES_PER_NS, products / PRODUCTS_PER_NS), on_openmp};
         parallel_for(threads, tiles, cost, [&](int64_t tile, int64_t thread) {
             float* tile_sums = (float*)(workspace + pairs + 2 * scales + thread * (sums + unpacked));
             gemm_tile<BITS>(w, activations, tile, tile_sums, (int32_t*)((char*)tile_sums + sums));

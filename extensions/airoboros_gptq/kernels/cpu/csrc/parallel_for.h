@@ -11,12 +11,12 @@ namespace {
 
 constexpr double ALONE_NS = 15000;          // of one thread's time: done sooner than it is shared out
 constexpr double CHUNK_NS = 8000;           // what is taken at once
-constexpr double OPENMP_NS = 300000;        // from here on a barrier costs little
-constexpr int64_t OPENMP_ELEMENTS = 32768;  // of a tensor: from here on PyTorch computes on several threads
+constexpr int64_t PROMPT_ROWS = 16;         // from here on PyTorch computes on several threads between two jobs,
+constexpr int64_t OPENMP_ELEMENTS = 32768;  // and from a tensor of this size on
 
-// PyTorch's OpenMP pool, through the entry points of GNU's runtime, which LLVM's and Intel's have too. Between two large
-// matrix products of a prompt PyTorch computes on it, and its threads then spin for milliseconds, against which helpers would
-// have to share the cores. In decoding PyTorch has nothing that is large enough for it.
+// PyTorch's OpenMP pool, through the entry points of GNU's runtime, which LLVM's and Intel's have too. In a prompt PyTorch
+// computes on it between two jobs, after which its threads spin for milliseconds: helpers would have to share the cores with
+// them. In decoding PyTorch has nothing that is large enough for it.
 struct {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);  // GOMP_parallel
     int (*thread_num)();                                           // omp_get_thread_num
@@ -26,10 +26,13 @@ struct {
 inline void forget_openmp() { openmp.parallel = nullptr; }
 const int openmp_fork_is_handled = pthread_atfork(nullptr, nullptr, forget_openmp);
 
-// How long one thread would take, which decides who works; whether PyTorch computes on its threads before and after.
+// Whether PyTorch computes on its threads before and after a job of so many rows, the widest of so many elements.
+inline bool is_prompt(int64_t rows, int64_t width) { return rows >= PROMPT_ROWS || rows * width >= OPENMP_ELEMENTS; }
+
+// How long one thread would take, and whether the job is part of a prompt (or a load): who works depends on them.
 struct Cost {
     double ns;
-    bool beside_openmp;
+    bool on_openmp;
 };
 
 // f(task, thread) for each of `tasks`, shared out among at most `max_threads` threads.
@@ -44,7 +47,7 @@ template <class F> void parallel_for(int64_t max_threads, int64_t tasks, Cost co
     const auto run_chunk_of_tasks = [&](int64_t chunk, int64_t thread) {
         for (int64_t task = chunk * size; task < std::min(tasks, (chunk + 1) * size); task++) f(task, thread);
     };
-    if (!openmp.parallel || !cost.beside_openmp || cost.ns < OPENMP_NS)
+    if (!openmp.parallel || !cost.on_openmp)
         return share_chunks(max_threads, chunks, run_chunk_of_tasks);
     std::atomic<int64_t> next{0};
     const auto run = [&](int64_t thread) {
