@@ -1,17 +1,10 @@
-"""Triton's kernels without a GPU: Triton runs them as Python where TRITON_INTERPRET=1 stands before they are imported, so the
-tests of tests/interpreted have a process of their own.
-"""
+"""Triton's kernels without a GPU: Triton runs them as Python."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import pytest
-from support import PLAIN, ROOT, TINY, run_python
-
-FOLDER = ROOT / 'tests' / 'interpreted'
-
+from run_interpreted import FILES, OF_GENERATION, check_interpreted
+from support import PLAIN, TINY, run_python
 
 WITHOUT = """
 import sys
@@ -32,10 +25,5 @@ def test_without_triton_models_load_and_answer():
 
 
 @pytest.mark.skipif(importlib.util.find_spec('triton') is None, reason='Triton is not installed')
-def test_the_kernels_and_the_decoding_step_under_the_interpreter():
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(FOLDER)]
-    done = subprocess.run(command, env={**os.environ, 'TRITON_INTERPRET': '1'}, capture_output=True, text=True)
-    print(done.stdout[-6000:], done.stderr[-2000:])
-    assert done.returncode == 0
-    counts = done.stdout.splitlines()[-1]
-    assert ' passed' in counts and 'skipped' not in counts
+def test_the_kernels_under_the_interpreter():
+    check_interpreted([name for name in FILES if name not in OF_GENERATION])
