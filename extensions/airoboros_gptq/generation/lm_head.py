@@ -6,9 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..kernels.cpu.bindings import load_library, unavailable_reason
+from ..kernels.cpu.bindings import load_library
 from ..kernels.cpu.dense import DENSE_STEP, MAX_DENSE_ROWS, dense
 from ..kernels.cpu.dtypes import DTYPE_CODES
+from ..kernels.linear import GPTQLinear
+from ..kernels.rules import NATIVE_CPU
 from ..util.types import TransformersModel
 
 
@@ -24,12 +26,14 @@ def make_input_contiguous(model: TransformersModel) -> None:
 
 
 def use_compiled_lm_head(model: TransformersModel) -> None:
-    """Lets a plain lm_head on the CPU multiply few rows in the compiled library, where there is one.
+    """Lets an unquantised lm_head on the CPU multiply few rows in the compiled library, where the other linears run there.
 
-    PyTorch's own waits for all of its threads at each token, which on a busy machine takes many times as long as the product.
+    PyTorch waits for all of its threads at each token, which on a busy machine takes many times as long as the product; and
+    these then spin, so that the compiled library's threads have to share the cores with them.
     """
     lm_head = model.get_output_embeddings()
-    if type(lm_head) is nn.Linear and lm_head.weight.device.type == 'cpu' and unavailable_reason() is None:
+    kernels = {m.kernel.name for m in model.modules() if isinstance(m, GPTQLinear)}
+    if type(lm_head) is nn.Linear and lm_head.weight.device.type == 'cpu' and NATIVE_CPU.name in kernels:
         lm_head.__class__ = CompiledLinear
 
 

@@ -22,7 +22,7 @@ from .throughput import GenerationRecord, Throughput, memory_used
 def attach(model: TransformersModel) -> ModelRuntime:
     """Gives a loaded transformers model its ModelRuntime, as `model.gptq`, and all that goes with it:
 
-    - lm_head takes a contiguous row, and on a CPU runs in the compiled library (lm_head.py);
+    - lm_head takes a contiguous row, and runs in the compiled library where the other linears do (lm_head.py);
     - on a CPU, attention runs in the compiled library, under a name of its own among transformers' attention functions
       (cpu_attention.py);
     - on an NVIDIA GPU, forward() decodes one token as one CUDA graph (fused_decode/);
