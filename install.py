@@ -3,13 +3,14 @@
 
     python install.py webui PATH [--enable] [--link]    install or upgrade; PATH holds the webui's server.py
     python install.py uninstall PATH                    take it out: the webui is byte for byte as it was
-    python install.py demo [--model-dir DIR] [--port N] [-- further arguments of the demo]
+    python install.py demo [--real-model] [--model-dir DIR] [--port N] [-- further arguments of the demo]
     python install.py test [--webui PATH [--python EXE]] [-- arguments of pytest]
     python install.py test --webui-ref REF --python EXE [--from GIT]    against a release of the webui, fetched for it
 
 `webui` copies the extension, its presets, its instruction templates and a start hook, and says where. It checks the
 webui's Python environment and installs nothing into it. Files that you have edited are kept.
-`demo` and `test` make their own environment in .venv beside this file. Only the standard library is needed.
+`demo` and `test` make their own environment in .venv beside this file. `demo --real-model` gets a small real model, 93 MB,
+into the user's cache folder. Only the standard library is needed.
 """
 
 import sys

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from . import NAME, ROOT, InstallError, read_version
 from .check_environment import check_environment, find_python
@@ -62,7 +61,8 @@ def _parse(arguments: list[str], description: str) -> tuple[argparse.Namespace, 
         dest='start_hook',
         help=f'leave out {NAME}_early.py, which PyTorch imports: --model NAME then loads no GPTQ folder',
     )
-    demo.add_argument('--model-dir', metavar='DIR', default=ROOT / 'tests' / 'models', type=Path)
+    demo.add_argument('--model-dir', metavar='DIR', action='append', help='the folder of your models; may be repeated')
+    demo.add_argument('--real-model', action='store_true', help='get SmolLM2-135M-Instruct (93 MB) and show it')
     demo.add_argument('--port', metavar='N', type=int)
     test.add_argument('--webui', metavar='PATH', help='also test inside a copy of this webui')
     test.add_argument('--webui-ref', metavar='REF', help='fetch this tag or branch of the webui and test inside it')

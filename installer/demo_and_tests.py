@@ -7,9 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
-from . import NAME, InstallError, commands
+from . import NAME, ROOT, InstallError, commands
+from .cache import cache_folder
 from .check_environment import find_python
-from .own_environment import make_environment
+from .own_environment import VENV, make_environment
+from .real_model import provide_real_model
 from .webui_tree import Webui
 
 CHECKS = (['ruff', 'check'], ['ruff', 'format', '--check'], ['mypy'])
@@ -18,9 +20,16 @@ CHECKS = (['ruff', 'check'], ['ruff', 'format', '--check'], ['mypy'])
 def run_demo(args: argparse.Namespace, rest: list[str]) -> int:
     """Opens the chat page; its exit code."""
     python = make_environment(['demo'])
+    _say_where()
     port = ['--port', str(args.port)] if args.port is not None else []
-    model_dir = os.path.abspath(args.model_dir)
-    return commands.call(python, '-m', NAME, 'demo', '--model-dir', model_dir, *port, *rest)
+    folders = [os.path.abspath(folder) for folder in args.model_dir or [ROOT / 'tests' / 'models']]
+    offered = not args.model_dir and '--model' not in rest  # somebody without a model of their own
+    model: list[str] = []
+    if real := provide_real_model(get=args.real_model, ask=offered):
+        folders.append(str(real.parent))
+        model = ['--model', real.name] if args.real_model or offered else []
+    dirs = [word for folder in folders for word in ('--model-dir', folder)]
+    return commands.call(python, '-m', NAME, 'demo', *dirs, *model, *port, *rest)
 
 
 def run_tests(args: argparse.Namespace, rest: list[str]) -> int:
@@ -57,8 +66,14 @@ def _test_release(args: argparse.Namespace, rest: list[str]) -> int:
 def _prepare() -> tuple[Path, dict[str, str]]:
     """The Python of .venv, and the environment variables that it gets."""
     python = make_environment(['demo', 'test'])
+    _say_where()
     chromium = _get_chromium(python)
     return python, commands.clean_environ(**({'CHROMIUM': chromium} if chromium else {}))
+
+
+def _say_where() -> None:
+    """Names what is written to, and is free to be deleted."""
+    print(f'Environment: {VENV}. Cache: {cache_folder()}, the compiled CPU kernel. Both may be deleted.', flush=True)
 
 
 def _get_chromium(python: Path) -> str | None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import NAME, read_version
+from .cache import cache_folder
 from .payload import COPIED_FOLDERS
 from .saved_settings import is_enabled
 from .webui_tree import Webui
@@ -14,6 +15,7 @@ from .webui_tree import Webui
 if TYPE_CHECKING:
     from .install import Plan
 
+MODEL = 'TheBloke/airoboros-7B-gpt4-1.2-GPTQ'
 HOOK = (
     'the start hook, which PyTorch imports so that `--model NAME` can load GPTQ folders; --no-start-hook leaves it out'
 )
@@ -48,7 +50,11 @@ def report_next(webui: Webui) -> None:
     command = str(webui.root / script) if (webui.root / script).is_file() else 'python server.py'
     flag = '' if is_enabled(webui) else f' --extensions {NAME}'
     hint = ' (or run this again with --enable)' if flag else ''
-    print(f'Next: start the webui with `{command}{flag}`{hint}, open its Model tab, choose a GPTQ folder, press Load.')
+    print(f'The first load compiles the CPU kernel, where there is a C++ compiler, into {cache_folder()}.')
+    print(
+        f'Next: start the webui with `{command}{flag}`{hint}, open its Model tab, choose a GPTQ folder, or first download '
+        f'{MODEL} there, and press Load.'
+    )
 
 
 def _count(items: list[str]) -> str:

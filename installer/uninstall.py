@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from . import NAME, InstallError, files, hook
+from .cache import cache_folder
 from .leftovers import holds_nothing, remove_leftovers
 from .manifest import Manifest, begin_uninstall, finish, read_manifest
 from .payload import COPIED_FOLDERS, known_hooks
@@ -37,6 +38,8 @@ def uninstall(webui: Webui, python: str | None = None) -> None:
     if webui.extension.is_dir():
         print(f'Kept {webui.extension}, which was there before or holds files of your own.')
     print(f'{NAME} is uninstalled from {webui.root}.')
+    if (cache := cache_folder()).is_dir():
+        print(f'Kept {cache}, which holds what can be made again; delete it where no other webui uses it.')
     if any(by_hand):
         raise InstallError(' '.join(filter(None, by_hand)))
 

@@ -1,7 +1,7 @@
 """GPTQError: one sentence on one line, whatever it quotes."""
 
 import pytest
-from airoboros_gptq.errors import GPTQError, first_line
+from airoboros_gptq.errors import GPTQError, first_line, quote_error
 
 
 @pytest.mark.parametrize('character', ['\n', '\r', '\t', '\0', '\x1b', '\u2028', '\u2029', '\ud800', '\x85'])
@@ -30,3 +30,12 @@ def test_a_long_one_keeps_the_fault_and_the_remedy():
 )
 def test_first_line(error, line):
     assert first_line(error) == line
+
+
+def test_the_line_that_says_what_to_do_is_quoted():
+    said = ValueError(
+        'The repository holds code.\nYou can look at it.\nPlease pass `trust_remote_code=True` to run it.'
+    )
+    assert quote_error(said) == 'The repository holds code. Please pass `trust_remote_code=True` to run it'
+    assert quote_error(ValueError()) == 'ValueError'
+    assert len(quote_error(ValueError('use this ' * 100 + '\nset that ' * 100))) <= 310

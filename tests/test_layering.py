@@ -31,7 +31,18 @@ ALLOWED = {
         *('errors', 'names', 'ui', 'session', 'preflight', 'airoboros', 'model', 'generation', 'checkpoint'),
         'kernels.rules',
     },
-    'bench': {'__init__', 'errors', 'util', 'preflight', 'model', 'generation', 'kernels', 'checkpoint'},
+    'bench': {
+        '__init__',
+        'errors',
+        'util',
+        'preflight',
+        'model',
+        'generation',
+        'kernels',
+        'checkpoint',
+        'real_model.source',
+    },
+    'real_model': {'errors', 'util'},
     'script': {'webui', 'ui', 'names'},
     '__main__': {'cli'},
     '__init__': {'errors', 'model', 'clean_text'},
@@ -39,7 +50,7 @@ ALLOWED = {
 ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.
 STDLIB = {
-    *('clean_text', 'errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules'),
+    *('clean_text', 'errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules', 'real_model'),
     *('kernels.cpu.compile', 'kernels.cpu.library_cache'),
     *('session', 'cli', '__init__', '__main__', 'script'),
     *('model.load', 'model.progress'),  # the hint to read a checkpoint ahead goes before the import of torch
@@ -49,8 +60,8 @@ FOREIGN = {
     # A pickle's headers are in the pickle: checkpoint.torch_pickle has torch read them, when there is such a file.
     'torch': {'kernels', 'model', 'generation', 'bench', 'checkpoint.torch_pickle'},
     'transformers': {'model', 'generation', 'bench'},
-    'safetensors': {'model', 'bench'},
-    'tokenizers': {'model', 'generation'},
+    'safetensors': {'model', 'bench', 'real_model.make_folder'},
+    'tokenizers': {'model', 'generation', 'real_model.gguf_tokenizer'},
     'sentencepiece': {'model'},
     'accelerate': {'model', 'bench'},
     'huggingface_hub': {'checkpoint.hub'},
@@ -59,13 +70,13 @@ FOREIGN = {
     'starlette': {'demo.app'},  # the server that gradio runs on
     'modules': {'webui'},
     'yaml': {'webui'},  # the webui's own: config-user.yaml, instruction templates
-    'psutil': {'util'},
-    'tqdm': {'model', 'bench'},
-    'numpy': {'bench'},
+    'psutil': {'util', 'real_model.get_model'},
+    'tqdm': {'model', 'bench', 'real_model.command'},
+    'numpy': {'bench', 'real_model'},
     # Engines that bench measures beside this one, each in its own process.
     'exllamav2': {'bench.engines.exllamav2'},
     'llama_cpp': {'bench.engines.llama_cpp'},
-    'gguf': {'bench.engines.llama_cpp'},
+    'gguf': {'bench.engines.llama_cpp', 'real_model'},
 }
 
 
@@ -183,11 +194,14 @@ TESTED_IN = {
     'kernels.reference': 'kernels/test_registry.py',
     'kernels.torch_int4': 'kernels/test_registry.py',
     'kernels.cpu.dtypes': 'kernels/cpu/test_bindings.py',
+    'kernels.triton.expert_gemm': 'interpreted/test_expert_gemm.py',
     'kernels.triton.gemm_mma': 'interpreted/test_gemm_mma.py',
     'kernels.triton.gemv': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_mma': 'interpreted/test_gemv.py',
     'kernels.triton.gemv_words': 'interpreted/test_gemv.py',
+    'real_model.source': 'installer/test_real_model.py',
     'kernels.triton.permute': 'interpreted/test_permute.py',
+    'model.grouped_experts': 'interpreted/test_grouped_experts.py',
 }
 
 

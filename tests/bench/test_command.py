@@ -33,6 +33,8 @@ def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
     [
         ((), 'Name one model to measure'),
         ((TINY, '--synthetic', 'tiny'), 'Name one model to measure'),
+        ((TINY, '--real-model'), 'Name one model to measure'),
+        (('--real-model',), '`python -m airoboros_gptq real-model` gets it'),
         ((TINY, '--plot', 'x.png'), 'ends in .svg'),
         ((TINY, '--processor-time', '--device', 'cuda:0'), '--processor-time is for CPUs'),
         ((TINY / 'none',), 'none'),
@@ -40,7 +42,7 @@ def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
         ((TINY, '--against', 'llama.cpp', '--against-python', '/no/python'), '/no/python cannot be run'),
     ],
 )
-def test_what_cannot_be_measured_is_a_sentence(capsys, arguments, sentence):
+def test_what_cannot_be_measured_is_a_sentence(capsys, arguments, sentence, empty_cache):
     code, out, err = bench(capsys, *arguments)
     assert (code, out, err.count('\n')) == (1, '', 1) and sentence in err
 

@@ -4,6 +4,7 @@ import pytest
 from airoboros_gptq.checkpoint import hf_config
 from airoboros_gptq.checkpoint.hf_config import (
     check_sizes,
+    config_dtype,
     first_positive,
     kv_elements_per_token,
     read_hf_config,
@@ -90,6 +91,54 @@ def test_the_cache_of_other_architectures(tmp_path, name):
     assert kv_elements_per_token(read_json(tmp_path / 'config.json')) * 10 * 4 == cache_bytes(model.float(), 10)
 
 
+def test_latent_attention_is_counted_spread_out(tmp_path):
+    """As transformers caches it before 5.2x; later versions keep the latent vector, and need less."""
+    from transformers import AutoModelForCausalLM, DeepseekV3Config
+
+    ranks = {'q_lora_rank': 16, 'kv_lora_rank': 16, 'qk_rope_head_dim': 8, 'qk_nope_head_dim': 16, 'v_head_dim': 24}
+    experts = {
+        'n_routed_experts': 4,
+        'num_experts_per_tok': 2,
+        'moe_intermediate_size': 16,
+        'n_group': 1,
+        'topk_group': 1,
+    }
+    config = DeepseekV3Config(**ROPED, **ranks, **experts)
+    config.save_pretrained(tmp_path)
+    elements = kv_elements_per_token(read_json(tmp_path / 'config.json'))
+    assert elements == 3 * 4 * (16 + 8 + 24)
+    assert cache_bytes(AutoModelForCausalLM.from_config(config).eval().float(), 10) <= elements * 10 * 4
+
+
 @pytest.mark.parametrize('config', [{}, {'num_hidden_layers': True, 'num_attention_heads': 0, 'hidden_size': 'x'}])
 def test_a_cache_that_the_config_does_not_tell(config):
     assert kv_elements_per_token(config) is None
+
+
+def test_layers_without_keys_and_values_are_not_counted():
+    """Qwen3-Next: three of four layers have a state of one size."""
+    sizes = {
+        'num_hidden_layers': 8,
+        'num_attention_heads': 4,
+        'num_key_value_heads': 2,
+        'head_dim': 32,
+        'hidden_size': 64,
+    }
+    kinds = ['linear_attention', 'full_attention', 'sliding_attention', 'conv'] * 2
+    assert kv_elements_per_token(sizes) == 2 * 8 * 2 * 32
+    assert kv_elements_per_token(sizes | {'full_attention_interval': 4}) == 2 * 2 * 2 * 32
+    assert kv_elements_per_token({'text_config': sizes | {'layer_types': kinds}}) == 2 * 4 * 2 * 32
+
+
+@pytest.mark.parametrize(
+    'config, dtype',
+    [
+        ({'torch_dtype': 'bfloat16'}, 'bfloat16'),
+        ({'dtype': 'torch.float16'}, 'float16'),
+        ({'dtype': 'float32', 'text_config': {'dtype': 'bfloat16'}}, 'bfloat16'),
+        ({'dtype': 3}, None),
+        ({}, None),
+    ],
+)
+def test_the_dtype_that_a_config_names(config, dtype):
+    assert config_dtype(config) == dtype

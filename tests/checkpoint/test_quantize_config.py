@@ -5,6 +5,7 @@ import json
 import pytest
 from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder, parse_settings, read_quantize_config
 from airoboros_gptq.errors import GPTQError
+from support import edit_json
 
 JUNE_2023 = {
     'bits': 4,
@@ -141,3 +142,39 @@ def test_is_gptq_folder(tmp_path, files, ours):
 def test_is_gptq_folder_of_no_folder(tmp_path):
     assert is_gptq_folder(tmp_path / 'absent') is False
     assert is_gptq_folder(write(tmp_path, 'quantize_config.json', JUNE_2023) / 'quantize_config.json') is False
+
+
+AUTO_ROUND = {
+    'auto-round': {'packing_format': 'auto_round:auto_gptq'},
+    'intel/auto-round': {'backend': 'auto_round:gptq:exllamav2'},
+    'auto_round': {'packing_format': 'auto_round:auto_gptqmodel'},
+}
+
+
+@pytest.mark.parametrize('method', AUTO_ROUND)
+def test_auto_round_packs_as_gptq_does(tiny_copy, method):
+    """Folders of intel/auto-round#235 and sglang#10153."""
+    claims = {'bits': 4, 'group_size': 128, 'sym': True, 'quant_method': method, 'autoround_version': '0.5.1'}
+    (tiny_copy / 'quantize_config.json').unlink()
+    edit_json(tiny_copy / 'config.json', quantization_config=claims | AUTO_ROUND[method])
+    assert is_gptq_folder(tiny_copy)
+    config = read_quantize_config(tiny_copy)
+    assert (config.bits, config.quant_method, config.notes) == (4, 'gptq', ())
+    assert config.checkpoint_format == ('gptq_v2' if 'gptqmodel' in str(AUTO_ROUND[method]) else 'gptq')
+
+
+def test_auto_round_as_awq_is_refused_by_name(tmp_path):
+    (tmp_path / 'quantize_config.json').write_text(
+        json.dumps({'bits': 4, 'quant_method': 'auto-round', 'packing_format': 'auto_round:auto_awq'})
+    )
+    assert not is_gptq_folder(tmp_path)
+    with pytest.raises(GPTQError, match='says quant_method is auto-round'):
+        read_quantize_config(tmp_path)
+
+
+@pytest.mark.parametrize('claim', [{'quant_method': 'awq'}, {'is_marlin_format': True}, {'quant_method': 'tomorrow'}])
+def test_a_method_that_the_tensors_refute_is_a_note(tiny_copy, claim):
+    edit_json(tiny_copy / 'quantize_config.json', **claim)
+    assert is_gptq_folder(tiny_copy)
+    (note,) = read_quantize_config(tiny_copy).notes
+    assert "; the tensors are GPTQ's, and that is used." in note

@@ -1,7 +1,7 @@
 """What `inspect` says of a folder that will not load although its weights are sound, and that loading says the same."""
 
 import pytest
-from airoboros_gptq.checkpoint import validation
+from airoboros_gptq.checkpoint import model_types, validation
 from airoboros_gptq.checkpoint.hf_config import read_hf_config
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.model.tokenizer import load_tokenizer
@@ -10,8 +10,8 @@ from support import TINY, edit_json, run_python
 TOKENIZER = ('tokenizer.json', 'tokenizer.model')
 
 
-def check(folder):
-    validation.check_loadable(folder, read_hf_config(folder), 100)
+def check(folder, trust_remote_code=False):
+    validation.check_loadable(folder, read_hf_config(folder), 100, trust_remote_code)
 
 
 def sentence(folder):
@@ -57,18 +57,19 @@ def test_a_type_that_transformers_does_not_have(tiny_copy):
     edit_json(tiny_copy / 'config.json', model_type='vit')  # which writes no text
     assert 'of the type vit' in sentence(tiny_copy)
     edit_json(tiny_copy / 'config.json', auto_map={'AutoModelForCausalLM': 'x.Y'})  # it brings its own code
-    check(tiny_copy)
+    assert 'load with trust_remote_code=True' in sentence(tiny_copy)
+    check(tiny_copy, trust_remote_code=True)
 
 
 def test_the_types_are_those_that_transformers_has():
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    assert validation.known_model_types() == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert model_types.known_model_types() == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
 def test_the_types_are_read_without_importing_it():
     program = (
-        'import sys; from airoboros_gptq.checkpoint.validation import known_model_types as k; '
+        'import sys; from airoboros_gptq.checkpoint.model_types import known_model_types as k; '
         'print("llama" in k(), [m for m in ("torch", "transformers") if m in sys.modules])'
     )
     assert run_python('-c', program)[:2] == (0, 'True []\n')
@@ -76,7 +77,7 @@ def test_the_types_are_read_without_importing_it():
 
 def test_without_transformers_nothing_is_said(tiny_copy, monkeypatch):
     edit_json(tiny_copy / 'config.json', model_type='llama-of-tomorrow')
-    monkeypatch.setattr(validation, 'find_spec', lambda name: None)
-    validation.known_model_types.cache_clear()
+    monkeypatch.setattr(model_types, '_auto_source', lambda: '')
+    model_types.known_model_types.cache_clear()
     check(tiny_copy)
-    validation.known_model_types.cache_clear()
+    model_types.known_model_types.cache_clear()

@@ -9,7 +9,7 @@ import pytest
 from install_helpers import LAYOUTS, NAME, ROOT, Webui, put
 
 import installer
-from installer import check_environment, commands, install, own_environment, payload
+from installer import cache, check_environment, commands, demo_and_tests, install, own_environment, payload
 
 # What install.py itself is made of.
 PARTS = 'installer/*.py', 'installer/start_hook/*'
@@ -28,6 +28,8 @@ def source(tmp_path):
             put(root / part.relative_to(ROOT), part.read_bytes())
     put(root / 'extensions' / NAME / '__init__.py', "__version__ = '9.9'\n")
     put(root / 'extensions' / NAME / 'demo' / 'app.py', '')
+    cache_dir = 'extensions', NAME, 'util', 'cache_dir.py'
+    put(root.joinpath(*cache_dir), ROOT.joinpath(*cache_dir).read_bytes())
     put(root / 'extensions' / NAME / 'script.py', 'params = {}\n')
     put(root / 'extensions' / NAME / 'model' / 'old.py', 'old = 1\n')
     put(root / 'extensions' / NAME / '__pycache__' / 'script.cpython-311.pyc', b'\0')
@@ -47,9 +49,11 @@ def v4(tmp_path):
 @pytest.fixture
 def from_source(source, monkeypatch):
     """The installer's modules in this process install from the small project and make their environment in it."""
-    for module in (installer, payload, install, check_environment, commands, own_environment):
+    for module in (installer, payload, install, cache, check_environment, commands, own_environment, demo_and_tests):
         monkeypatch.setattr(module, 'ROOT', source)
-    monkeypatch.setattr(own_environment, 'VENV', source / '.venv')
+    for module in (own_environment, demo_and_tests):
+        monkeypatch.setattr(module, 'VENV', source / '.venv')
+    monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(source.parent / 'cache'))
 
 
 @pytest.fixture

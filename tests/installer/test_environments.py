@@ -106,8 +106,9 @@ def test_a_python_without_ensurepip_names_the_package(calls, monkeypatch):
 def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
     monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
     monkeypatch.chdir(tmp_path)
-    main(['demo', '--model-dir', 'mine', '--port', '7', '--', '--share', '-x'])
-    assert calls.commands == [f'PYTHON -m {NAME} demo --model-dir {tmp_path / "mine"} --port 7 --share -x']
+    main(['demo', '--model-dir', 'mine', '--model-dir', '/more', '--port', '7', '--', '--share', '-x'])
+    dirs = f'--model-dir {tmp_path / "mine"} --model-dir /more'
+    assert calls.commands == [f'PYTHON -m {NAME} demo {dirs} --port 7 --share -x']
 
 
 @pytest.mark.parametrize(

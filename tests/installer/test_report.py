@@ -46,6 +46,7 @@ def test_what_to_do_next_is_the_last_line(source, v4, script, enable):
     command = str(v4.root / START) if script else 'python server.py'
     flag = '' if enable else f' --extensions {NAME}'
     assert last.startswith(f'Next: start the webui with `{command}{flag}`') and 'Model tab' in last
+    assert 'first download TheBloke/airoboros-7B-gpt4-1.2-GPTQ' in last and last.endswith('press Load.')
     assert ('or run this again with --enable' in last) is not enable
     # An upgrade knows that it is enabled.
     assert (NAME in run(source, 'webui', v4.root).strip().splitlines()[-1]) is not enable
@@ -62,3 +63,13 @@ def test_an_upgrade_names_the_version_before(source, v4):
     put(source / 'extensions' / NAME / '__init__.py', "__version__ = '10.0'\n")
     said = run(source, 'webui', v4.root)
     assert f'{NAME} 10.0 in place of 9.9: 2 files written, 0 removed.' in said
+
+
+def test_the_cache_is_named_and_an_uninstall_leaves_it(source, v4, tmp_path):
+    cache = tmp_path / 'cache'
+    assert f'into {cache}.' in run(source, 'webui', v4.root, AIROBOROS_GPTQ_CACHE=str(cache))
+    assert 'made again' not in run(source, 'uninstall', v4.root, AIROBOROS_GPTQ_CACHE=str(cache))
+    run(source, 'webui', v4.root)
+    put(cache / 'gptq_cpu-1.so', '')
+    assert f'Kept {cache}, which' in run(source, 'uninstall', v4.root, AIROBOROS_GPTQ_CACHE=str(cache))
+    assert (cache / 'gptq_cpu-1.so').exists()

@@ -11,7 +11,7 @@ from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.kernels import rules
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.registry import KERNELS, select_kernel
-from airoboros_gptq.kernels.rules import RULES, TRITON, Target, rule_for, rule_named, target_of
+from airoboros_gptq.kernels.rules import RULES, TRITON, Target, default_dtype, rule_for, rule_named, target_of
 from airoboros_gptq.kernels.torch_int4 import TorchInt4Kernel
 from airoboros_gptq.kernels.triton.kernel import TritonKernel
 from airoboros_gptq.kernels.triton.weight_layout import WORDS, repack
@@ -152,3 +152,20 @@ def test_a_removed_kernel_is_auto_with_a_line_in_the_log(caplog):
     assert rules.resolve_kernel_name('auto-gptq') == 'auto'
     assert caplog.messages == ['The kernel auto-gptq was removed; auto is used instead.']
     assert rule_for('auto-gptq', SPEC, Target('cpu')) is rule_for('auto', SPEC, Target('cpu'))
+
+
+@pytest.mark.parametrize(
+    'target, configured, dtype',
+    [
+        (Target('cuda', (9, 0)), 'bfloat16', 'bfloat16'),
+        (Target('cuda', (8, 0)), 'bfloat16', 'bfloat16'),
+        (Target('cuda', (7, 5)), 'bfloat16', 'float16'),  # computes bfloat16 by emulation
+        (Target('cuda', (9, 0)), 'float16', 'float16'),
+        (Target('cuda', (9, 0)), 'float32', 'float16'),
+        (Target('cuda', (9, 0)), None, 'float16'),
+        (Target('cuda', is_rocm=True), 'bfloat16', 'float16'),
+        (Target('cpu'), 'bfloat16', 'float32'),
+    ],
+)
+def test_the_dtype_of_a_model_whose_user_names_none(target, configured, dtype):
+    assert default_dtype(TRITON, target, configured) == dtype

@@ -170,15 +170,16 @@ def folder_of_shards(folder):
 @pytest.mark.parametrize('shards', [False, True], ids=['two candidates', 'shards'])
 @pytest.mark.parametrize('summary_first', [False, True], ids=['a path', 'a summary'])
 def test_nothing_of_a_folder_is_read_twice(tmp_path, read_values, shards, summary_first):
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoTokenizer
 
     folder = folder_of_shards(tmp_path / 'tiny') if shards else copy_tiny(tmp_path / 'tiny', PLAIN, ACT_ORDER)
     with opened_files(folder) as by_transformers:
         AutoConfig.from_pretrained(folder)
+        AutoTokenizer.from_pretrained(folder)
     assert by_transformers['config.json']
     with opened_files(folder) as opened:
         load(read_summary(folder) if summary_first else folder, device='cpu')
-    opened -= by_transformers  # which reads config.json for itself
+    opened -= by_transformers  # which reads config.json and the tokenizer's files for itself
     small = {name: count for name, count in opened.items() if name.endswith('.json')}
     expected = ['quantize_config.json', 'config.json', 'tokenizer_config.json', 'generation_config.json']
     expected += ['quant_config.json', 'model.safetensors.index.json'] * shards

@@ -52,10 +52,6 @@ FAULTS = {
     ),
     'wrong bits': (lambda f: edit_json(f / 'quantize_config.json', bits=5), r'quantize_config\.json says bits is 5'),
     'no group size': (lambda f: edit_json(f / 'quantize_config.json', group_size=0), r'says group_size is 0'),
-    'awq': (
-        lambda f: edit_json(f / 'quantize_config.json', quant_method='awq'),
-        r'quantize_config\.json says that this is awq.*load it with vLLM',
-    ),
     'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file, nor a \.bin or \.pt; download'),
     'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 2\.00 MB of 2\.48 MB: .*download it again'),
     'truncated in its header': (lambda f: cut(f / PLAIN, 999), r'ends inside its header: .*download it again'),

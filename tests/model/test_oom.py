@@ -30,15 +30,16 @@ OUT_OF_MEMORY = [
 def test_memory_runs_out_half_way(tiny_copy, monkeypatch, error):
     """Nothing of the half-built model outlives the error, even where a caller keeps it, and the next load works."""
     kept = []
-    honest = load_weights._swap_linear
+    honest = load_weights.place_linear
 
-    def refuse(model, name, linear, file):
+    def refuse(model, name, *args):
+        honest(model, name, *args)
+        linear = model.get_submodule(name)
         kept.extend([weakref.ref(model), weakref.ref(linear), weakref.ref(linear.kernel)])
         if len(kept) > 30:
             raise type(error)(*error.args)
-        honest(model, name, linear, file)
 
-    monkeypatch.setattr(load_weights, '_swap_linear', refuse)
+    monkeypatch.setattr(load_weights, 'place_linear', refuse)
     held = fails(tiny_copy, rf'Memory ran out on cpu while {PLAIN} \(2\.48 MB\) was loaded; close .*smaller model')
     gc.collect()
     assert len(kept) > 30 and not any(ref() is not None for ref in kept), held
@@ -51,7 +52,7 @@ def test_other_errors_are_not_called_memory(tiny_copy, monkeypatch):
     def refuse(*_):
         raise RuntimeError('a mistake of ours')
 
-    monkeypatch.setattr(load_weights, '_swap_linear', refuse)
+    monkeypatch.setattr(load_weights, 'place_linear', refuse)
     with pytest.raises(RuntimeError, match='a mistake of ours'):
         load(tiny_copy, device='cpu')
 

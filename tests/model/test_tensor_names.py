@@ -8,6 +8,7 @@ from airoboros_gptq import GPTQError
 from airoboros_gptq.checkpoint.checkpoint import open_checkpoint
 from airoboros_gptq.model.tensor_names import map_names_to_model
 from airoboros_gptq.model.unfused_experts import SeparateExperts
+from airoboros_gptq.preflight.folder_summary import read_summary
 from architectures import FOLDERS
 from support import PLAIN, TINY
 
@@ -24,7 +25,8 @@ def empty_model(folder):
 
 def map_names(folder, file):
     model, checkpoint = empty_model(folder), open_checkpoint(folder, file)
-    return model, map_names_to_model(model, checkpoint.tensors, checkpoint.quantized_modules(), file), checkpoint
+    specs = read_summary(folder, file).quantization.specs
+    return model, map_names_to_model(model, checkpoint.tensors, specs, file), checkpoint
 
 
 def test_names_that_are_the_same_stay():
@@ -46,7 +48,8 @@ def test_experts_that_the_file_has_apart_are_taken_apart():
 
 @since_5
 def test_a_fused_module_that_cannot_be_taken_apart_is_told(monkeypatch):
-    monkeypatch.setattr('airoboros_gptq.model.tensor_names.can_separate', lambda fused, parts: False)
+    for rule in ('can_separate', '_is_fused'):
+        monkeypatch.setattr(f'airoboros_gptq.model.unfused_experts.{rule}', lambda *args: False)
     with pytest.raises(
         GPTQError, match=r'experts\.0\.w1 by itself, which the installed transformers keeps within .*use'
     ):

@@ -9,7 +9,8 @@ from airoboros_gptq.airoboros.conversation import render
 from airoboros_gptq.airoboros.plainformat import add_plainformat
 from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.generation.detokenizer import keep_leading_space
-from airoboros_gptq.model.tokenizer import convert_sentencepiece, load_tokenizer
+from airoboros_gptq.model.sentencepiece_model import convert_sentencepiece
+from airoboros_gptq.model.tokenizer import load_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import TINY, corpus, edit_json, exam

@@ -109,6 +109,7 @@ def test_an_expert_may_have_been_left_unquantised(tmp_path):
 
 
 def test_experts_fused_in_another_way_are_refused(monkeypatch):
-    monkeypatch.setattr('airoboros_gptq.model.tensor_names.can_separate', lambda fused, parts: False)
+    for rule in ('can_separate', '_is_fused'):
+        monkeypatch.setattr(f'airoboros_gptq.model.unfused_experts.{rule}', lambda *args: False)
     with pytest.raises(GPTQError, match=r'holds model\.layers\.0\.block_sparse_moe\.experts\.0\.w1 by itself'):
         build(MIXTRAL)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..checkpoint.linear_spec import BITS
 from ..errors import GPTQError
 from ..kernels.rules import KERNEL_NAMES, resolve_kernel_name
+from ..real_model.source import model_folder
 from .clock import use_processor_time
 from .engines.process import ENGINES, OWN_KERNELS, require_packages
 from .synthetic import SHAPES, synthetic_folder
@@ -20,6 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench = commands.add_parser('bench', help='measure loading, prefill and decode, beside other engines')
     bench.add_argument('model', nargs='?', metavar='MODEL', help='a GPTQ folder, or a Hugging Face repository')
     bench.add_argument('--synthetic', choices=SHAPES, help='random weights in real shapes, kept in the cache folder')
+    bench.add_argument('--real-model', action='store_true', help='SmolLM2-135M-Instruct, which `real-model` has got')
     bench.add_argument('--act-order', action='store_true', help='with --synthetic: act-order (desc_act)')
     bench.add_argument('--bits', type=int, choices=BITS, default=4, help='with --synthetic (default: 4)')
     bench.add_argument('--group-size', type=int, default=128, help='with --synthetic (default: 128)')
@@ -47,8 +49,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Measures and reports; returns the exit code. Raises GPTQError."""
-    if bool(args.model) == bool(args.synthetic):
-        raise GPTQError('Name one model to measure: a folder, or --synthetic 7b for one of random weights.')
+    if bool(args.model) + bool(args.synthetic) + args.real_model != 1:
+        raise GPTQError(
+            'Name one model to measure: a folder, --real-model, or --synthetic 7b for one of random weights.'
+        )
     if args.plot and not args.plot.endswith('.svg'):
         raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
     for name in args.against:
@@ -81,6 +85,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _folder(args: argparse.Namespace) -> Path:
+    if args.real_model:
+        if not model_folder().is_dir():
+            raise GPTQError(f'{model_folder()} is not there; `python -m airoboros_gptq real-model` gets it.')
+        return model_folder()
     if args.synthetic is None:
         from ..checkpoint.hub import resolve_folder
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GPTQError
-from ..model.tokenizer import llama_bpe
+from ..model.sentencepiece_model import llama_bpe
 from ..util.cache_dir import cache_folder
 from ..util.formatting import format_bytes
 

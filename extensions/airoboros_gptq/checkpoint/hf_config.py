@@ -6,7 +6,7 @@ Standard library alone. Source of the names: the configuration classes of transf
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
@@ -33,8 +33,17 @@ def read_hf_config(folder: Path) -> HFConfig | None:
 
 def text_config(config: HFConfig) -> HFConfig:
     """The settings of the language model: of a model that also sees, those nested in `text_config`."""
-    nested = config.get('text_config')
+    nested = config.get('text_config', config.get('llm_config'))
     return nested if isinstance(nested, dict) else config
+
+
+def config_dtype(config: HFConfig) -> str | None:
+    """The dtype that config.json names, as 'bfloat16': that of the language model first."""
+    for part in (text_config(config), config):
+        for key in ('dtype', 'torch_dtype'):  # the second before transformers 4.56
+            if isinstance(part.get(key), str):
+                return str(part[key]).removeprefix('torch.')
+    return None
 
 
 def first_positive(config: HFConfig, keys: tuple[str, ...]) -> int | None:
@@ -54,7 +63,20 @@ def kv_elements_per_token(config: HFConfig) -> int | None:
         head_dim = hidden // heads
     if not (layers and heads and head_dim):
         return None
+    layers = _layers_with_cache(config, layers)
+    if config.get('kv_lora_rank'):  # DeepSeek's latent attention, which transformers caches spread out
+        parts = [first_positive(config, (k,)) for k in ('qk_nope_head_dim', 'qk_rope_head_dim', 'v_head_dim')]
+        return layers * heads * sum(n or 0 for n in parts)
     return 2 * layers * _kv_heads(config, heads) * head_dim
+
+
+def _layers_with_cache(config: HFConfig, layers: int) -> int:
+    """The layers that keep keys and values: of Qwen3-Next and its like every fourth, the others have a state of one size."""
+    kinds = config.get('layer_types')
+    if isinstance(kinds, list) and len(kinds) == layers:
+        return sum('attention' in str(kind) and 'linear' not in str(kind) for kind in kinds)
+    every = first_positive(config, ('full_attention_interval',))
+    return layers // every if every else layers
 
 
 def _kv_heads(config: HFConfig, heads: int) -> int:
@@ -82,3 +104,23 @@ def check_sizes(folder: Path, config: HFConfig, tensor_count: int) -> None:
                 )
             if key in LAYERS_KEYS and value is not None and value > tensor_count:
                 raise GPTQError(f'{path} says {key} is {value}, more than there are tensors; download it again.')
+
+
+# Their config classes tie embeddings and head where the config is silent.
+_TIED_BY_DEFAULT = ('gemma', 'gemma2', 'gemma3_text', 'opt', 'falcon', 'gpt_bigcode', 'gpt2', 'bloom', 'mpt')
+
+
+class ModelFacts(NamedTuple):
+    """What config.json says that memory depends on. None is for what it does not say."""
+
+    dtype: str | None
+    kv_elements_per_token: int | None
+    has_tied_head: bool
+
+
+def read_facts(hf_config: HFConfig) -> ModelFacts:
+    """Of config.json as it stands."""
+    config = text_config(hf_config)
+    default = config.get('tie_word_embeddings', config.get('model_type') in _TIED_BY_DEFAULT)
+    tied = bool(hf_config.get('tie_word_embeddings', default))
+    return ModelFacts(config_dtype(hf_config), kv_elements_per_token(hf_config), tied)

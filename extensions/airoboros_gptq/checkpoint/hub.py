@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import GPTQError, first_line
+from ..errors import GPTQError, quote_error
 
 _REPOSITORY = re.compile(r'[\w.-]+/[\w.-]+')
 _WANTED = ('*.json', '*.safetensors', 'tokenizer.model', '*.jinja', 'README.md')
@@ -42,4 +42,4 @@ def resolve_folder(path: str | os.PathLike[str], revision: str | None = None) ->
             raise GPTQError(
                 f'The disk is full: {path} could not be downloaded whole; free some space, or set HF_HOME to a larger disk.'
             ) from e
-        raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({first_line(e)}).') from e
+        raise GPTQError(f'{path} is neither a folder here nor to be had from Hugging Face ({quote_error(e)}).') from e

@@ -36,6 +36,7 @@ OTHER_METHODS = {
     'fbgemm_fp8': ('FP8', _TRANSFORMERS),
     'compressed-tensors': ('compressed-tensors', f'vLLM, or {_TRANSFORMERS} with compressed-tensors'),
 }
+_GPTQ_LAYOUTS = ('gptq_p',)  # whose tensors look like GPTQ's and mean something else
 # Two suffixes that the tensors of one quantised linear have, where they tell a method by themselves.
 _SUFFIXES = {
     'exl2': ('.q_weight', '.q_scale'),
@@ -58,12 +59,27 @@ def quant_method(settings: Mapping[str, Any]) -> str | None:
         return layout.lower()
     method = settings.get('quant_method', settings.get('method'))
     if method is not None:
-        return str(method).lower()
+        return 'gptq' if is_auto_round(settings) and 'awq' not in auto_round_packing(settings) else str(method).lower()
     if str(settings.get('version')).lower().startswith('gem'):  # AutoAWQ's quant_config.json names its kernel alone
         return 'awq'
     if settings.get('load_in_4bit') is True or settings.get('load_in_8bit') is True:
         return 'bitsandbytes'
     return None
+
+
+def is_auto_round(settings: Mapping[str, Any]) -> bool:
+    """Whether AutoRound wrote these settings. It packs as GPTQ does, unless it is told otherwise."""
+    return str(settings.get('quant_method')).lower().replace('_', '-').endswith(('auto-round', 'autoround'))
+
+
+def auto_round_packing(settings: Mapping[str, Any]) -> str:
+    """What AutoRound says of its packing, as 'auto_round:auto_gptq'; 'auto_round:auto_gptqmodel' is GPTQ v2."""
+    return str(settings.get('packing_format', settings.get('backend', ''))).lower()
+
+
+def is_refuted(method: str | None, folder: Path) -> bool:
+    """Whether a folder's settings name another method and its tensors are GPTQ's all the same: they win."""
+    return method not in (None, 'gptq', *_GPTQ_LAYOUTS) and holds_gptq_tensors(folder)
 
 
 def check_method_is_gptq(settings: Mapping[str, Any], source: str) -> None:
@@ -116,12 +132,22 @@ def holds_gptq_tensors(folder: Path) -> bool:
             if path.suffix == '.safetensors':
                 tensors = read_header(path, whole=False).tensors
                 if any(n.endswith('.qweight') for n in tensors):
-                    return detect_other_method(tensors) is None
+                    return detect_other_method(tensors) is None and _shapes_agree(tensors)
             elif _pickle_mentions(path, b'.qweight', b'.qzeros'):
                 return True
     except (GPTQError, OSError):
         return False
     return False
+
+
+def _shapes_agree(tensors: Mapping[str, TensorInfo]) -> bool:
+    """Whether a qweight [K*b/32, N] has scales [G, N] and zeros [G, N*b/32]. True also where a part is missing."""
+    module = next(n for n in tensors if n.endswith('.qweight')).removesuffix('.qweight')
+    parts = [tensors.get(f'{module}.{part}') for part in ('qweight', 'qzeros', 'scales')]
+    if any(info is None or len(info.shape) != 2 for info in parts):
+        return True
+    (_, columns), (zero_groups, _), (groups, outputs) = (info.shape for info in parts if info is not None)
+    return columns == outputs and groups == zero_groups
 
 
 def _files_to_check(folder: Path) -> list[Path]:

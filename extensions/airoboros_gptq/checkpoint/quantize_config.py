@@ -16,7 +16,14 @@ from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
 from .hf_config import HFConfig, read_hf_config
 from .linear_spec import BITS
-from .other_formats import check_method_is_gptq, holds_gptq_tensors, quant_method
+from .other_formats import (
+    auto_round_packing,
+    check_method_is_gptq,
+    holds_gptq_tensors,
+    is_auto_round,
+    is_refuted,
+    quant_method,
+)
 
 SEARCH_ORDER = ('quantize_config.json', 'quant_config.json', 'config.json')
 _SYNONYMS = {
@@ -78,13 +85,14 @@ def is_gptq_folder(folder: Path) -> bool:
         return os.path.lexists(folder / SEARCH_ORDER[0]) or holds_gptq_tensors(folder)
     method = quant_method(settings) if settings is not None else None
     if method is not None:
-        return method == 'gptq'
+        return method == 'gptq' or is_refuted(method, folder)
     return name in SEARCH_ORDER[:2] or holds_gptq_tensors(folder)
 
 
 def parse_settings(settings: dict[str, Any], source: str) -> QuantizeConfig:
     """Raw settings, read in `source` (a path or name, for messages), as a QuantizeConfig. Raises GPTQError."""
     check_method_is_gptq(settings, source)
+    settings = _as_gptq_writes_it(settings)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, keys in _SYNONYMS.items():
@@ -118,12 +126,32 @@ def read_quantize_config(folder: Path, hf_config: HFConfig | None = None) -> Qua
     settings, name = next(configs, (None, ''))
     if settings is None:
         return QuantizeConfig(sources=dict.fromkeys(_DEFAULTS, 'default'))
+    method, claims = quant_method(settings), []
+    if is_refuted(method, folder):
+        claims = [f"{name} says quant_method is {method}; the tensors are GPTQ's, and that is used."]
+        settings = _without_method(settings)
     config = parse_settings(settings, name)
     try:
         notes = [n for other, source in configs for n in _differences(config, name, other, source)]
     except GPTQError as e:  # of a config that does not count; where transformers needs it too, it is an error there
         notes = [str(e)]
-    return replace(config, notes=tuple(notes))
+    return replace(config, notes=(*claims, *notes))
+
+
+def _as_gptq_writes_it(settings: dict[str, Any]) -> dict[str, Any]:
+    """AutoRound's settings with the method and the zero-point encoding by GPTQ's names; any other as they are."""
+    if not is_auto_round(settings):
+        return settings
+    zeros = 'gptq_v2' if 'gptqmodel' in auto_round_packing(settings) else None
+    given = settings.get('checkpoint_format')
+    return {**settings, 'quant_method': 'gptq', 'checkpoint_format': given if given in FORMATS else zeros}
+
+
+def _without_method(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings less all that names a method."""
+    named = ('quant_method', 'method', 'is_marlin_format', 'version', 'load_in_4bit', 'load_in_8bit')
+    layouts = ('checkpoint_format', 'format')
+    return {k: v for k, v in settings.items() if k not in named and not (k in layouts and v not in FORMATS)}
 
 
 def _differences(config: QuantizeConfig, name: str, settings: dict[str, Any], source: str) -> list[str]:

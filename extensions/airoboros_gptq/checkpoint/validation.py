@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
 from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
+from .model_types import known_model_types, runs_own_code, with_native_type
 from .tensor_info import TensorInfo
 
 LLAMA_TOKENIZERS = ('LlamaTokenizer', 'LlamaTokenizerFast', 'LLaMATokenizer')
@@ -20,7 +18,6 @@ _LLAMA_FILES = ('tokenizer.json', 'tokenizer.model')
 # What the tokenizers of other families are kept in.
 _OTHER_FILES = ('vocab.json', 'vocab.txt', 'vocab', 'spiece.model', 'sentencepiece.bpe.model', 'merges.txt')
 _TEKKEN = ('tekken.json', '*.tiktoken', 'tiktoken.model')
-_CAUSAL_LMS = re.compile(r'^MODEL_FOR_CAUSAL_LM_MAPPING_NAMES\s*=\s*OrderedDict\(\s*\[(.*?)^\s*\]\s*\)', re.M | re.S)
 
 
 def check_no_orphan_tensors(tensors: Mapping[str, TensorInfo], file: str) -> None:
@@ -39,19 +36,35 @@ def check_g_idx_present(tensors: Mapping[str, TensorInfo], module: str, file: st
         raise GPTQError(f'{file} lacks the tensor {module}.g_idx, and has act-order; download it again.')
 
 
-def check_loadable(folder: Path, hf_config: HFConfig | None, tensor_count: int) -> None:
+def check_loadable(
+    folder: Path, hf_config: HFConfig | None, tensor_count: int, trust_remote_code: bool = False
+) -> None:
     """Raises GPTQError where the folder lacks a config or a tokenizer, or describes a model that the transformers of
     this environment does not have. `hf_config` is its config.json, `tensor_count` that of the checkpoint. What only
     loading can show is not looked for.
     """
-    config = check_hf_config(folder, hf_config, tensor_count)
-    kind, known = config.get('model_type'), known_model_types()
-    if known and isinstance(kind, str) and kind not in known and 'auto_map' not in config:
-        raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build: it has no causal language model '
-            f'of the type {kind}; a newer transformers may have it.'
-        )
+    check_model_type(folder, check_hf_config(folder, hf_config, tensor_count), trust_remote_code)
     read_tokenizer_config(folder)
+
+
+def check_model_type(folder: Path, config: HFConfig, trust_remote_code: bool = False) -> None:
+    """Raises GPTQError where a model is of a type that transformers does not have, and its own code is not to be run."""
+    config = with_native_type(config)
+    has_own_code = runs_own_code(folder, config)
+    kind, known = config.get('model_type'), known_model_types() | known_model_types('IMAGE_TEXT_TO_TEXT')
+    if not known or not isinstance(kind, str) or kind in known:
+        return
+    path = folder / 'config.json'
+    if not has_own_code:
+        raise GPTQError(
+            f'{path} describes a model that transformers cannot build: it has no language model of the type {kind}; '
+            'a newer transformers may have it.'
+        )
+    if not trust_remote_code:
+        raise GPTQError(
+            f'{path} describes a {kind}, which runs by code of its own; look at the code in {folder} and, if you trust it, '
+            'load with trust_remote_code=True (in the webui: --trust-remote-code).'
+        )
 
 
 def check_hf_config(folder: Path, hf_config: HFConfig | None, tensor_count: int) -> HFConfig:
@@ -66,7 +79,8 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer."""
     path = folder / 'tokenizer_config.json'
     settings = read_json(path) if is_present(path) else {}
-    files = _LLAMA_FILES if is_llama_tokenizer(settings) else (*_LLAMA_FILES, *_OTHER_FILES, *_TEKKEN)
+    named_llama = is_llama_tokenizer(settings) and 'tokenizer_class' in settings
+    files = _LLAMA_FILES if named_llama else (*_LLAMA_FILES, *_OTHER_FILES, *_TEKKEN)
     # A tokenizer with code of its own may keep its vocabulary anywhere.
     if 'auto_map' not in settings and not any(p.is_file() for name in files for p in folder.glob(name)):
         raise GPTQError(f'{folder} has no tokenizer (tokenizer.json or tokenizer.model); download it.')
@@ -76,19 +90,3 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
 def is_llama_tokenizer(settings: Mapping[str, Any]) -> bool:
     """Whether tokenizer_config.json names a LLaMA tokenizer, or nothing, as in the earliest folders."""
     return settings.get('tokenizer_class', 'LlamaTokenizer') in LLAMA_TOKENIZERS and 'auto_map' not in settings
-
-
-@lru_cache
-def known_model_types() -> frozenset[str]:
-    """The causal language models of the installed transformers, by model_type, read from its source in milliseconds
-    where importing it takes seconds. Empty where it is not installed or is written otherwise: then no type is refused.
-    """
-    try:
-        spec = find_spec('transformers')
-        if spec is None or spec.origin is None:
-            return frozenset()
-        source = (Path(spec.origin).parent / 'models' / 'auto' / 'modeling_auto.py').read_text(encoding='utf-8')
-    except (ValueError, OSError):
-        return frozenset()
-    listed = _CAUSAL_LMS.search(source)
-    return frozenset(re.findall(r'\(\s*"([^"]+)"\s*,', listed[1]) if listed else ())

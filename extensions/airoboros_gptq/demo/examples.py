@@ -57,6 +57,7 @@ GENERAL = (
     Example('Explain in two sentences why the sky is blue.'),
     Example("Give me three tips for a good night's sleep."),
     Example('Write a short story about a dog that learns to swim.'),
+    Example('Write a Python function that adds two numbers.'),
 )
 
 

@@ -62,6 +62,8 @@ def _plain_layers(model) -> int | None:
     config = model.config.get_text_config(decoder=True)
     if model.config.is_encoder_decoder or not type(model).__module__.startswith('transformers.'):
         return None
+    if config is not model.config and 'cache_position' in inspect.signature(type(model).forward).parameters:
+        return None  # before transformers 5 a model that also sees counts its positions from what generate() hands over
     if getattr(config, 'attention_chunk_size', None) or not model._supports_default_dynamic_cache():
         return None
     if _rope_follows_length(getattr(config, 'rope_scaling', None) or getattr(config, 'rope_parameters', None)):

@@ -23,6 +23,7 @@ REMOVED_KERNELS = ('auto-gptq',)  # of earlier versions; saved settings and API 
 DTYPE_BYTES = {'float32': 4, 'float16': 2, 'bfloat16': 2}
 INT4_GROUP_SIZES = (32, 64, 128, 256)
 _ACTIVATION_BLOCKS = (128, 64, 32, 16, 8)
+_BFLOAT16_FROM = (8, 0)  # capability of NVIDIA GPUs
 _TILE_COLUMNS = 32  # native-cpu and triton pad out_features to a multiple of this
 
 
@@ -230,6 +231,17 @@ def kernel_problem(name: str, specs: Iterable[LinearSpec], device: str) -> str |
 def refusal(name: str, reason: str) -> str:
     """The sentence for a kernel that the user named and that cannot run; `reason` is half a sentence."""
     return f'The kernel {name} cannot run this model here: {reason}; choose auto.'
+
+
+def default_dtype(rule: KernelRule, target: Target, configured: str | None) -> str:
+    """The dtype of a model whose user names none: the one in which its kernel is fastest; on an NVIDIA GPU that has it, bfloat16
+    where config.json names it, since what was trained in bfloat16 may leave the range of float16.
+    """
+    dtype = rule.compute_dtype(target.device_type)
+    has_bfloat16 = not target.is_rocm and (target.capability is None or target.capability >= _BFLOAT16_FROM)
+    if target.device_type == 'cuda' and dtype == 'float16' and configured == 'bfloat16' and has_bfloat16:
+        return 'bfloat16'
+    return dtype
 
 
 def rule_named(name: str) -> KernelRule:

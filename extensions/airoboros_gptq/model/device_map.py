@@ -15,7 +15,7 @@ from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
 from ..util.types import TransformersModel
 from .load_plan import LoadPlan, MaxMemory
-from .tensor_names import ModelName
+from .tensor_names import NameMap
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 Devices = Mapping[str, torch.device]  # by the name of a module, for it and what is below it; '' for the whole model
 
 
-def place_modules(model: PreTrainedModel, plan: LoadPlan, model_name: ModelName) -> Devices:
+def place_modules(model: PreTrainedModel, plan: LoadPlan, names: NameMap) -> Devices:
     """Where the modules of a model on the meta device go: onto the plan's device, or over those of its max_memory.
-    `model_name` maps a tensor's name in the file to the model's.
+    `names` are those of the file's tensors in the model.
     """
     if not plan.max_memory:
         return {'': plan.device}
-    specs = {model_name(f'{name}.weight').removesuffix('.weight'): spec for name, spec in plan.specs.items()}
+    specs = {names(f'{name}.weight').removesuffix('.weight'): spec for name, spec in plan.specs.items()}
     return split_model(model, specs, plan.dtype, plan.max_memory)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.hf_config import config_dtype
 from ..checkpoint.linear_spec import LinearSpec
 from ..errors import GPTQError
 from ..kernels.cpu.library_cache import will_compile
 from ..kernels.registry import select_kernel
-from ..kernels.rules import resolve_kernel_name
+from ..kernels.rules import default_dtype, resolve_kernel_name, target_of
 from ..preflight.folder_summary import FolderSummary
 
 # accelerate's: {0: '10GiB', 'cpu': '20GiB'}, in bytes or as text.
@@ -53,7 +54,7 @@ def make_plan(
     trust_remote_code: bool = False,
     step: Callable[[str], object] = lambda name: None,
 ) -> LoadPlan:
-    """The plan with defaults filled in: CUDA where there is a GPU, and the dtype in which the kernel is fastest.
+    """The plan with defaults filled in: CUDA where there is a GPU, and the dtype of default_dtype().
 
     `dtype` may be a name, as 'bfloat16'. `step(name)` is called where the CPU kernel is compiled. Raises GPTQError for a
     device or dtype that there is not, or a kernel that cannot run this model.
@@ -65,8 +66,17 @@ def make_plan(
         step('compiling the CPU kernel, which is done once')
     if dtype is None:
         first = next(iter(summary.quantization.specs.values()))
-        dtype = select_kernel(kernel, first, place).compute_dtype(place)
+        rule = select_kernel(kernel, first, place).rule
+        dtype = _dtype_named(default_dtype(rule, target_of(str(place)), config_dtype(summary.hf_config or {})))
     return LoadPlan(summary, place, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
+
+
+def with_wider_dtype(plan: LoadPlan) -> LoadPlan | None:
+    """The plan in a dtype of a wider range than float16: bfloat16 where the GPU has it, else float32. None for another dtype."""
+    if plan.dtype is not torch.float16:
+        return None
+    has_bfloat16 = plan.device.type != 'cuda' or torch.cuda.get_device_capability(plan.device) >= (8, 0)
+    return replace(plan, dtype=torch.bfloat16 if has_bfloat16 else torch.float32)
 
 
 def _dtype_named(name: str) -> torch.dtype:

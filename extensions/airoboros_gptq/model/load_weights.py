@@ -6,23 +6,21 @@ import contextlib
 import ctypes
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..checkpoint.linear_spec import TENSOR_PARTS
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
 from ..errors import GPTQError
-from ..kernels.linear import GPTQLinear
-from ..kernels.packing import PackedLinear
 from ..util.types import TransformersModel
 from .device_map import Devices, device_of
+from .linear_places import place_linear
 from .load_plan import LoadPlan
 from .progress import Progress
-from .tensor_checks import check_finite, check_scales
-from .tensor_names import ModelName
+from .tensor_checks import cast_floats
+from .tensor_names import NameMap
 from .tensor_reader import PrefetchReader, ReadTensor, open_tensors
 
 if TYPE_CHECKING:
@@ -30,38 +28,51 @@ if TYPE_CHECKING:
 
 log = logging.getLogger('airoboros_gptq')
 
+_TRIM_EVERY = 1 << 22  # bytes of quantised linears
 
-def load_weights(
-    model: PreTrainedModel, plan: LoadPlan, model_name: ModelName, devices: Devices, progress: Progress
-) -> None:
+
+def load_weights(model: PreTrainedModel, plan: LoadPlan, names: NameMap, devices: Devices, progress: Progress) -> None:
     """Gives a model on the meta device its weights, floats in the plan's dtype; quantised linears become GPTQLinears.
 
-    Reads module by module: each tensor is read, cast and placed once, then let go. `model_name` maps a tensor's name in the file
-    to the model's. `progress(done, total)` gets bytes.
+    Reads module by module: each tensor is read, cast and placed once, then let go. `names` are those of the file's tensors in the
+    model; what is of a part that is not loaded is not read. `progress(done, total)` gets bytes.
     Raises GPTQError where the file and the model do not fit together, or a parameter is left without a value.
     """
     tensors, file = plan.checkpoint.tensors, plan.checkpoint.name
-    modules = _by_module(tensors)
-    done, total = 0, sum(map(tensor_bytes, tensors.values()))
+    modules = {m: held for m, held in _by_module(tensors).items() if not names.is_left_out(_own_tensor(m, held, plan))}
+    done, total = 0, sum(tensor_bytes(tensors[name]) for held in modules.values() for name in held)
+    untrimmed = 0
     with PrefetchReader(open_tensors(plan.checkpoint), modules.values()) as reader:
-        for module, names in modules.items():
+
+        def read(name: str, device: torch.device) -> torch.Tensor:
+            return _read(reader, name, device, file)
+
+        for module, held in modules.items():
             reader.advance()
+            size = sum(tensor_bytes(tensors[name]) for name in held)
             if module in plan.specs:
-                name = model_name(f'{module}.weight').removesuffix('.weight')
-                device = device_of(name, devices)
-                _swap_linear(model, name, _read_linear(reader, module, plan, device), file)
-                if device.type == 'cpu':
-                    _trim_heap()
+                name = names(f'{module}.weight').removesuffix('.weight')
+                place_linear(model, name, module, plan, read, device_of(name, devices))
+                untrimmed += size
             else:
-                for name in names:
-                    target = model_name(name)
-                    _set_tensor(model, target, _read(reader, name, device_of(target, devices), file), plan.dtype, file)
-            done += sum(tensor_bytes(tensors[name]) for name in names)
+                for name in held:
+                    target = names(name)
+                    set_tensor(model, target, read(name, device_of(target, devices)), plan.dtype, file)
+            done += size
+            if untrimmed > _TRIM_EVERY:
+                untrimmed = 0
+                _trim_heap()
             progress(done, total)
-    _tie_weights(model)
+    _trim_heap()
+    _tie_weights(model, file)
     empty = [name for name, p in model.named_parameters() if p.is_meta]
     if empty:
         raise GPTQError(f'{file} lacks the tensor {empty[0]}; download it again.')
+
+
+def _own_tensor(module: str, held: list[str], plan: LoadPlan) -> str:
+    """The tensor by which a module is looked for in the model."""
+    return f'{module}.weight' if module in plan.specs else held[0]
 
 
 def _by_module(tensors: Mapping[str, TensorInfo]) -> dict[str, list[str]]:
@@ -79,38 +90,6 @@ def _read(reader: ReadTensor, name: str, device: torch.device, file: str) -> tor
         raise GPTQError(f'{file} holds {name}, which cannot be read ({e}); download it again.') from e
 
 
-def _read_linear(reader: ReadTensor, module: str, plan: LoadPlan, device: torch.device) -> GPTQLinear:
-    """The quantised linear that the file calls `module`, on `device`, repacked for its kernel."""
-    file = plan.checkpoint.name
-    names = {part: f'{module}.{part}' for part in TENSOR_PARTS if f'{module}.{part}' in plan.checkpoint.tensors}
-    parts = {part: _read(reader, name, device, file) for part, name in names.items()}
-    bias = parts.pop('bias', None)
-    check_scales(parts['scales'], names['scales'], file)
-    if bias is not None:
-        check_finite(bias, names['bias'], file)
-    return GPTQLinear(PackedLinear(**parts), plan.specs[module], bias, plan.kernel, plan.dtype)
-
-
-def _swap_linear(model: nn.Module, name: str, linear: GPTQLinear, file: str) -> None:
-    """Puts `linear` in place of the model's nn.Linear called `name`."""
-    try:
-        old = model.get_submodule(name)
-    except AttributeError as e:
-        raise GPTQError(
-            f'{file} holds {name}, which a {type(model).__name__} does not have; it belongs to another model.'
-        ) from e
-    shape = (getattr(old, 'in_features', None), getattr(old, 'out_features', None))
-    if shape != (linear.in_features, linear.out_features):
-        raise GPTQError(
-            f'{file} holds {name} of {linear.in_features} by {linear.out_features}, config.json asks for '
-            f'{shape[0]} by {shape[1]}; one of them belongs to another model.'
-        )
-    if linear.bias is None and getattr(old, 'bias', None) is not None:
-        raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
-    parent, _, child = name.rpartition('.')
-    setattr(model.get_submodule(parent), child, linear)
-
-
 def _trim_heap() -> None:
     """Gives what unpacking one linear freed back to the system. glibc keeps it, so that weights end up between holes: a
     192 MB file was seen to take 440 to 1280 MB. Other C libraries have no malloc_trim and need none.
@@ -119,7 +98,7 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype, file: str) -> None:
+def set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype, file: str) -> None:
     """Makes `value` the parameter or buffer called `name`, cast to `dtype` if it is floating."""
     owner_name, _, leaf = name.rpartition('.')
     try:
@@ -138,26 +117,40 @@ def _set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.d
         )
     if leaf in owner._parameters:
         if old.is_floating_point():
-            value = value.to(dtype) if value.is_floating_point() else value
-            check_finite(value, name, file)  # as cast: what fp16 cannot hold has become infinite
+            value = cast_floats(value, dtype, name, file)
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
     elif leaf not in owner._non_persistent_buffers_set:
         owner._buffers[leaf] = value.to(old.dtype)  # learned, as the bias of DeepSeek's router
     # Any other buffer was computed by the model itself and is right as it is.
 
 
-def _tie_weights(model: TransformersModel) -> None:
+def _tie_weights(model: TransformersModel, file: str) -> None:
     """Lets embeddings and lm_head share one weight where the config ties them and the file does not refute it: a file may
-    hold both, one of the two, or an lm_head that is quantised or is another one, and then stays what it is.
+    hold both, one of the two, or an lm_head that is quantised or is another one, and then stays what it is. A file without
+    lm_head has it in its embeddings, whatever the config says.
     """
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
-    tied = getattr(model.config, 'tie_word_embeddings', False)
-    if inputs is None or outputs is None or not tied:
+    weight: Any = getattr(inputs, 'weight', None)
+    head: Any = getattr(outputs, 'weight', None)
+    lacks_head = weight is not None and head is not None and head.is_meta and not weight.is_meta
+    if lacks_head and weight.shape == head.shape and _claims_tied(model) is False:
+        log.warning('%s has no lm_head, which config.json says is one of its own; the embeddings serve as one', file)
+        outputs.weight = weight
+        _set_tied(model, True)
+    if inputs is None or outputs is None or not _claims_tied(model):
         model.tie_weights()
         return
-    weight, head = inputs.weight, getattr(outputs, 'weight', None)
     if head is None or not (weight.is_meta or head.is_meta or torch.equal(weight, head)):
-        model.config.tie_word_embeddings = False
+        _set_tied(model, False)
     elif weight.is_meta:
         inputs.weight = head
     model.tie_weights()
+
+
+def _claims_tied(model: TransformersModel) -> bool:
+    return bool(getattr(model.config, 'tie_word_embeddings', False))
+
+
+def _set_tied(model: TransformersModel, tied: bool) -> None:
+    for config in {id(c): c for c in (model.config, model.config.get_text_config(decoder=True))}.values():
+        config.tie_word_embeddings = tied

@@ -1,4 +1,4 @@
-"""Which ids begin, end and pad a text: the tokenizer decides, whatever the configs claim."""
+"""Which ids begin, end and pad a text: the tokenizer's, and further ends that a config claims."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import GPTQError, first_line
+from ..checkpoint.hf_config import read_hf_config, text_config
+from ..errors import GPTQError, quote_error
 from ..util.regular_file import is_present, read_json
 
 log = logging.getLogger('airoboros_gptq')
 
 
 def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Gives the model the settings of generation_config.json with the tokenizer's ids, and its config those ids. Raises
-    GPTQError where transformers refuses the settings.
+    """Gives the model the settings of generation_config.json with the ids of special_ids(), and its config those ids. Ends
+    are claimed by generation_config.json, else by config.json. Raises GPTQError where transformers refuses the settings.
     """
     path = folder / 'generation_config.json'
     claimed = read_json(path) if is_present(path) else {}
-    ids = special_ids(tokenizer, claimed.get('eos_token_id'))
-    wrong = [k for k, v in ids.items() if k in claimed and claimed[k] != v and k != 'pad_token_id']
-    if wrong:
-        log.info("%s claims %s; the tokenizer's are used", path, ', '.join(f'{k} {claimed[k]}' for k in wrong))
+    ends, source = claimed.get('eos_token_id'), path
+    if ends is None:
+        config = read_hf_config(folder) or {}
+        ends, source = text_config(config).get('eos_token_id', config.get('eos_token_id')), folder / 'config.json'
+    ids = special_ids(tokenizer, ends)
+    refused = sorted(set(_as_ids(ends)) - set(_as_ids(ids['eos_token_id'])))
+    if refused:
+        log.info(
+            '%s claims the end %s, which is no special token, or bos, unk or pad; %s is used',
+            source,
+            ', '.join(map(str, refused)),
+            ids['eos_token_id'],
+        )
     settings = {k: v for k, v in claimed.items() if k not in ids and not k.startswith('_')}
     try:
         model.generation_config = GenerationConfig(**{**settings, **ids})
     except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
-        raise GPTQError(f'{path} holds what transformers refuses ({first_line(e)}); correct it or remove it.') from e
+        raise GPTQError(f'{path} holds what transformers refuses ({quote_error(e)}); correct it or remove it.') from e
     for key, value in ids.items():
         setattr(model.config, key, value)
 
@@ -36,13 +46,34 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 def special_ids(tokenizer: PreTrainedTokenizerBase, claimed_eos: object = None) -> dict[str, Any]:
     """bos_token_id, eos_token_id and pad_token_id for a GenerationConfig.
 
-    The tokenizer decides: published Airoboros repositories claim bos 0, eos 1, pad -1. `claimed_eos`, what
-    generation_config.json says, is kept only where it lists several ends and the tokenizer's own is among them.
+    The tokenizer decides: published Airoboros repositories claim bos 0, eos 1, pad -1. Of `claimed_eos`, one id or
+    several, those end a text too that are special and neither bos, unk nor pad: a chat model's <|im_end|> beside
+    the tokenizer's <|endoftext|>. The id is one number where there is one, else a list, the tokenizer's first.
     """
-    eos = tokenizer.eos_token_id
-    if isinstance(claimed_eos, list) and eos in claimed_eos:
-        eos = claimed_eos
-    pad = tokenizer.pad_token_id
+    own, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    others = {tokenizer.bos_token_id, tokenizer.unk_token_id, pad} - {own}
+    further = [i for i in _as_ids(claimed_eos) if i not in others and _is_special(tokenizer, i)]
+    ends = list(dict.fromkeys([*([] if own is None else [own]), *further]))
     if pad is None:
-        pad = tokenizer.eos_token_id
-    return {'bos_token_id': tokenizer.bos_token_id, 'eos_token_id': eos, 'pad_token_id': pad}
+        pad = ends[0] if ends else None
+    return {
+        'bos_token_id': tokenizer.bos_token_id,
+        'eos_token_id': ends[0] if len(ends) == 1 else ends or None,
+        'pad_token_id': pad,
+    }
+
+
+def _is_special(tokenizer: PreTrainedTokenizerBase, token_id: int) -> bool:
+    """Whether a token is no text: an added one that is special, or one that is written as markup, as <|im_end|> is where
+    its tokenizer forgets to call it special.
+    """
+    added = tokenizer.added_tokens_decoder.get(token_id)
+    if added is not None and added.special:
+        return True
+    piece = tokenizer.convert_ids_to_tokens(token_id) if 0 <= token_id < len(tokenizer) else None
+    return isinstance(piece, str) and piece[:1] + piece[-1:] in ('<>', '[]')
+
+
+def _as_ids(claimed: object) -> list[int]:
+    """The whole numbers in what a config says of ends: one, a list of them, or anything."""
+    return [i for i in (claimed if isinstance(claimed, list) else [claimed]) if type(i) is int]

@@ -1,133 +1,169 @@
-"""The tokenizer of a model folder.
+"""The tokenizer of a model folder: AutoTokenizer's, with the spacing of training.
 
-transformers 5 rebuilds LLaMA tokenizers by class name and drops what tokenizer.json says of normalisation: after
-`</s>` it gives `USER` where training had `▁USER`. So a tokenizer.json is taken at its word here, and a folder with
-tokenizer.model alone is converted with the sentencepiece package, which the webui has, rather than through protobuf,
-which it has not.
+transformers 5 rebuilds a SentencePiece tokenizer by the name of its class and drops what tokenizer.json says of
+normalisation and of added tokens: after `</s>` it gives `USER` where training had `▁USER`. spacing.py takes tokenizer.json
+at its word there. A folder with tokenizer.model alone is converted with the sentencepiece package, which the webui has,
+rather than through protobuf, which it has not (sentencepiece_model.py).
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.validation import is_llama_tokenizer, read_tokenizer_config
-from ..errors import GPTQError, first_line
+from ..errors import GPTQError, quote_error
+from ..util.regular_file import is_present, read_bytes, read_json
+from .sentencepiece_model import convert_sentencepiece
+from .spacing import is_sentencepiece, restore_spacing
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-_SPECIAL = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
+log = logging.getLogger('airoboros_gptq')
+
+_LLAMA_SPECIAL = {'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>'}
+_SPECIAL = (*_LLAMA_SPECIAL, 'pad_token', 'sep_token', 'cls_token', 'mask_token')
+_MAX_SETTINGS = 64 << 20  # bytes of one of the files below
+# What AutoTokenizer reads of a folder besides the vocabulary.
+_SETTINGS_FILES = (
+    *('config.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'),
+    *('chat_template.jinja', 'chat_template.json', 'additional_chat_templates/*.jinja'),
+)
 
 
 def load_tokenizer(
-    folder: Path, use_fast: bool = True, trust_remote_code: bool = False, settings: dict[str, Any] | None = None
+    folder: Path,
+    use_fast: bool = True,
+    trust_remote_code: bool = False,
+    settings: dict[str, Any] | None = None,
+    config: PreTrainedConfig | None = None,
 ) -> PreTrainedTokenizerBase:
-    """A transformers tokenizer. `settings` is tokenizer_config.json where the caller has read it. Raises GPTQError where
-    the folder has no tokenizer that can be read.
+    """The tokenizer that AutoTokenizer gives, with the spacing of training. `settings` is tokenizer_config.json where the
+    caller has read it, `config` the model's, for a config.json that transformers cannot read by itself. Raises GPTQError
+    where the folder has no tokenizer that can be read.
     """
     if settings is None:
         settings = read_tokenizer_config(folder)  # raises where there is none: transformers 5 would make one up
-    llama_like, has_json = is_llama_tokenizer(settings), (folder / 'tokenizer.json').is_file()
+    has_json = (folder / 'tokenizer.json').is_file()
+    options: dict[str, Any] = {'trust_remote_code': trust_remote_code}
     try:
-        if llama_like and (use_fast or not _has_slow_tokenizers()):
-            return _llama_tokenizer(folder, settings, has_json)
-        from transformers import AutoTokenizer
+        if not use_fast and _has_slow_tokenizers():
+            return _auto_tokenizer(folder, config, use_fast=False, **options)
+        if settings.get('add_prefix_space') is not None and is_llama_tokenizer(settings) and _has_slow_tokenizers():
+            options['add_prefix_space'] = None  # transformers 4 would convert tokenizer.model anew, through protobuf
+        if is_llama_tokenizer(settings) and not has_json and (folder / 'tokenizer.model').is_file():
+            return _converted_tokenizer(folder, settings, config, options)
+        if has_json and any(map(_lacks_type, (settings.get(key) for key in _SPECIAL))):
+            with tempfile.TemporaryDirectory() as copy:
+                _copy_settings(folder, Path(copy), settings)
+                shutil.copyfile(folder / 'tokenizer.json', Path(copy, 'tokenizer.json'))
+                return _named(restore_spacing(_auto_tokenizer(Path(copy), config, **options), Path(copy)), folder)
+        tokenizer = _auto_tokenizer(folder, config, **options)
+        guessed = 'tokenizer_class' not in settings and type(tokenizer).__name__.startswith('LlamaTokenizer')
+        if guessed and has_json and not is_sentencepiece(folder / 'tokenizer.json'):
+            from transformers import PreTrainedTokenizerFast
 
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, use_fast=use_fast, trust_remote_code=trust_remote_code
-        )
-        return tokenizer
+            return PreTrainedTokenizerFast.from_pretrained(folder)  # LLaMA's class would invent <s> and </s>
+        return restore_spacing(tokenizer, folder)
     except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as e:  # transformers raises nearly anything, and a panic of tokenizers' Rust is no Exception
         raise GPTQError(
-            f'The tokenizer in {folder} cannot be loaded ({first_line(e)}); download its files again.'
+            f'The tokenizer in {folder} cannot be loaded ({quote_error(e)}); download its files again.'
         ) from e
 
 
 def _has_slow_tokenizers() -> bool:
-    """Whether use_fast=False means anything: since transformers 5 it is the rebuilt tokenizer that this module avoids."""
+    """Whether use_fast=False means anything: since transformers 5 it is ignored."""
     import transformers
 
     return int(transformers.__version__.partition('.')[0]) < 5
 
 
-def _llama_tokenizer(folder: Path, settings: dict[str, Any], has_json: bool) -> PreTrainedTokenizerBase:
-    """tokenizer.json as it stands, or one made of tokenizer.model, with the special tokens of the config."""
-    from transformers import PreTrainedTokenizerFast
-
-    special = {}
-    for key, default in _SPECIAL.items():
-        value = settings.get(key) or default
-        special[key] = value['content'] if isinstance(value, dict) else value
-    if has_json:
-        source: dict[str, Any] = {'tokenizer_file': str(folder / 'tokenizer.json')}
-    else:
-        source = {'tokenizer_object': convert_sentencepiece(folder / 'tokenizer.model', special)}
-    pad = settings.get('pad_token')
-    tokenizer = PreTrainedTokenizerFast(
-        **source,
-        **special,
-        pad_token=pad['content'] if isinstance(pad, dict) else pad,
-        model_max_length=settings.get('model_max_length', 2048),
-        clean_up_tokenization_spaces=False,
-        padding_side='left',
-        model_input_names=['input_ids', 'attention_mask'],
-    )
-    if settings.get('chat_template'):
-        tokenizer.chat_template = settings['chat_template']
-    tokenizer.name_or_path = str(folder)
-    return tokenizer
-
-
-def convert_sentencepiece(path: Path, special: dict[str, str]) -> Tokenizer:
-    """A tokenizer that gives the ids of the slow LLaMA tokenizer for the BPE model at `path`.
-
-    Merges are not in the file: every piece that joins two others is one, ranked by the joined piece's score. (Not by its
-    id: LLaMA's runs of spaces stand first and score last, and two spaces precede PLAINFORMAT.) Between special tokens
-    each stretch of text gets the dummy prefix, as in LLaMA's (legacy) tokenizer.
-    """
-    import sentencepiece
+def _auto_tokenizer(folder: Path, config: PreTrainedConfig | None, **options: Any) -> PreTrainedTokenizerBase:
+    """AutoTokenizer's, told the model's config only where it cannot read the folder's."""
+    from transformers import AutoTokenizer
 
     try:
-        sp = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as e:
-        raise GPTQError(f'{path} is not a SentencePiece model; download it again.') from e
-    pieces = [sp.id_to_piece(i) for i in range(sp.get_piece_size())]
-    vocabulary = {piece: i for i, piece in enumerate(pieces)}
-    lengths = {len(piece) for piece in pieces}  # few, however long the pieces of a hostile file are
-    ranked = []
-    for i, piece in enumerate(pieces):
-        if sp.is_control(i) or sp.is_unknown(i) or sp.is_byte(i):
-            continue
-        for cut in lengths:
-            if len(piece) - cut not in lengths:
-                continue
-            left, right = vocabulary.get(piece[:cut]), vocabulary.get(piece[cut:])
-            if left is not None and right is not None:
-                ranked.append((-sp.get_score(i), i, left, right))
-    merges = [(pieces[left], pieces[right]) for _, _, left, right in sorted(ranked)]
-    return llama_bpe(vocabulary, merges, special)
-
-
-def llama_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], special: dict[str, str]) -> Tokenizer:
-    """A tokenizer that treats text as LLaMA's does: BPE with byte fallback, `▁` for a space and before each text, and the
-    bos token first. `special` has unk_token and bos_token, and any others.
-    """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
-
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token=special['unk_token'], fuse_unk=True, byte_fallback=True)
-    )
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')])
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(' ', 1, 0)]
-    )
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special.values()])
-    bos = special['bos_token']
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f'{bos} $A', pair=f'{bos} $A {bos}:1 $B:1', special_tokens=[(bos, vocabulary[bos])]
-    )
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **options)
+    except (ValueError, KeyError, OSError):
+        if config is None:
+            raise
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **options)
     return tokenizer
+
+
+def _converted_tokenizer(
+    folder: Path, settings: dict[str, Any], config: PreTrainedConfig | None, options: dict[str, Any]
+) -> PreTrainedTokenizerBase:
+    """AutoTokenizer's of a folder in which a tokenizer.json that is made of tokenizer.model stands beside the rest."""
+    special = {key: _content(settings.get(key)) or default for key, default in _LLAMA_SPECIAL.items()}
+    added = _added_ids(folder, settings)
+    # A token that is not special is looked for in the normalised text: with LLaMA's normaliser at its beginning alone.
+    legacy = settings.get('legacy') is not False and not _have_ordinary(added, settings)
+    backend = convert_sentencepiece(folder / 'tokenizer.model', special, added, legacy)
+    with tempfile.TemporaryDirectory() as copy:
+        _copy_settings(folder, Path(copy), {'tokenizer_class': 'LlamaTokenizer', **settings})
+        backend.save(str(Path(copy, 'tokenizer.json')))
+        tokenizer: Any = restore_spacing(_auto_tokenizer(Path(copy), config, **options), Path(copy))
+    # transformers 5 leaves these to tokenizer.json; both are properties, and are LLaMA's where the config is silent.
+    tokenizer.add_bos_token = settings.get('add_bos_token', True)
+    tokenizer.add_eos_token = settings.get('add_eos_token', False)
+    return _named(tokenizer, folder)
+
+
+def _copy_settings(folder: Path, target: Path, settings: dict[str, Any]) -> None:
+    """Copies what AutoTokenizer reads besides the vocabulary, with `settings` as tokenizer_config.json."""
+    for pattern in _SETTINGS_FILES:
+        for path in folder.glob(pattern):
+            if is_present(path):
+                copy = target / path.relative_to(folder)
+                copy.parent.mkdir(exist_ok=True)
+                copy.write_bytes(read_bytes(path, _MAX_SETTINGS))
+    typed = {k: {'__type': 'AddedToken', **v} if _lacks_type(v) and k in _SPECIAL else v for k, v in settings.items()}
+    (target / 'tokenizer_config.json').write_text(json.dumps(typed), encoding='utf-8')
+
+
+def _named(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, named after the folder that it is of."""
+    tokenizer.name_or_path = tokenizer.init_kwargs['name_or_path'] = str(folder)
+    return tokenizer
+
+
+def _lacks_type(token: object) -> bool:
+    """Whether a special token is an object that does not say that it is an AddedToken, which transformers refuses."""
+    return isinstance(token, dict) and '__type' not in token
+
+
+def _content(token: object) -> str | None:
+    """The text of a special token, which may be an object."""
+    text = token.get('content') if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
+
+
+def _have_ordinary(added: dict[int, str], settings: dict[str, Any]) -> bool:
+    """Whether an added token is looked for in the normalised text, as transformers takes those that are not special."""
+    decoder = settings.get('added_tokens_decoder')
+    if decoder:
+        return any(isinstance(token, dict) and token.get('normalized') for token in decoder.values())
+    return bool(set(added.values()) - {_content(settings.get(key)) for key in _SPECIAL})
+
+
+def _added_ids(folder: Path, settings: dict[str, Any]) -> dict[int, str]:
+    """Added tokens by id, of tokenizer_config.json, else of added_tokens.json."""
+    decoder = settings.get('added_tokens_decoder')
+    if not decoder and (folder / 'added_tokens.json').is_file():
+        decoder = {i: token for token, i in read_json(folder / 'added_tokens.json').items()}
+    try:
+        named = {int(i): _content(token) for i, token in (decoder or {}).items()}
+    except (AttributeError, TypeError, ValueError) as e:
+        raise GPTQError(
+            f'{folder} lists added tokens by ids that are no numbers; download tokenizer_config.json and '
+            'added_tokens.json again.'
+        ) from e
+    return {i: token for i, token in named.items() if token}

@@ -5,6 +5,7 @@ Imports no torch: configs, file headers, every g_idx and a few zero points are r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from ..airoboros.versions import Airoboros, detect_version
 from ..checkpoint.checkpoint import Checkpoint, choose_checkpoint
-from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_hf_config
+from ..checkpoint.hf_config import CONTEXT_LENGTH_KEYS, HFConfig, read_facts, read_hf_config, text_config
 from ..checkpoint.quant_inference import InferredQuantization, infer_quantization
 from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
@@ -80,7 +81,7 @@ class FolderSummary:
     def context_length(self) -> int | None:
         """Tokens that the model was trained for, as config.json says; None where it does not."""
         key = self._context_key()
-        return None if key is None else int((self.hf_config or {})[key])
+        return None if key is None else int(text_config(self.hf_config or {})[key])
 
     @property
     def identity(self) -> tuple[Path, str, str]:
@@ -97,7 +98,7 @@ class FolderSummary:
         return replace(self, memory=replace(self.memory, free=free))
 
     def _context_key(self) -> str | None:
-        config = self.hf_config or {}
+        config = text_config(self.hf_config or {})
         return next((k for k in CONTEXT_LENGTH_KEYS if isinstance(config.get(k), int)), None)
 
     def _read_lines(self) -> list[SummaryLine]:
@@ -120,7 +121,7 @@ class FolderSummary:
 
 
 def read_summary(
-    folder: Path,
+    path: str | os.PathLike[str],
     checkpoint: str | None = None,
     checkpoint_format: str | None = None,
     *,
@@ -128,21 +129,23 @@ def read_summary(
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
+    resolve: Callable[[Any], Path] = Path,
 ) -> FolderSummary:
-    """Reads a folder's configs and file headers, each once.
+    """Reads a folder's configs and file headers, each once. `resolve` makes a folder of what is given as one.
 
     `checkpoint` names a file, where the folder holds several; `checkpoint_format` ('gptq', 'gptq_v2') overrides the
     zero-point encoding that the tensors show, `quantize_config` the folder's own. Memory is estimated for `context`
     tokens on `device` with `kernel`. Raises GPTQError with the sentence for what is wrong.
     """
-    folder = Path(folder)
+    folder = resolve(path)
     hf_config = read_hf_config(folder)
     config = quantize_config or read_quantize_config(folder, hf_config)
     candidates = find_checkpoints(folder)
     chosen = choose_checkpoint(folder, config, checkpoint, candidates)
     quantization = infer_quantization(chosen, config, checkpoint_format)
+    facts = read_facts(hf_config or {})
     airoboros = detect_version(folder, str((hf_config or {}).get('_name_or_path', '')))
-    memory = estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel)
+    memory = estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel, facts)
     return FolderSummary(
         folder=folder,
         quantize_config=config,

@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.hf_config import HFConfig, kv_elements_per_token
+from ..checkpoint.hf_config import HFConfig, ModelFacts, read_facts
 from ..checkpoint.linear_spec import TENSOR_PARTS, LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
-from ..kernels.rules import DTYPE_BYTES, rule_for, target_of
+from ..kernels.rules import DTYPE_BYTES, default_dtype, rule_for, target_of
 from ..util.formatting import format_bytes
 from .devices import default_device, free_memory
 
@@ -21,10 +21,9 @@ DEFAULT_CONTEXT = 2048
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
 _LM_HEADS = ('lm_head.weight', 'embed_out.weight')
 _EMBEDDINGS = ('embed_tokens.weight', 'wte.weight', 'word_embeddings.weight', 'embed_in.weight')
+
+
 # Architectures whose configs need not say that lm_head and embeddings are one.
-_TIED_BY_DEFAULT = ('gemma', 'gemma2', 'gemma3_text', 'opt', 'falcon', 'gpt_bigcode', 'gpt2', 'bloom', 'mpt')
-
-
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes that loading will need, and where. None is for what is not known."""
@@ -83,22 +82,23 @@ def estimate_memory(
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
+    model: ModelFacts | None = None,
 ) -> MemoryEstimate:
     """What a checkpoint's `tensors` will need, with the linears of `specs`, `config.json` as it stands, and `context`
-    tokens, 2048 by default. `device` defaults to the one that load() takes.
+    tokens, 2048 by default. `device` defaults to the one that load() takes, `model` to what `hf_config` says.
     """
+    model = model or read_facts(hf_config)
     device = device or default_device()
     free = free_memory(device)
-    stored = _stored_sizes(tensors, specs, hf_config)
+    stored = _stored_sizes(tensors, specs, model.has_tied_head)
     target = target_of(device)
     rule_of = {spec: rule_for(kernel, spec, target) for spec in set(specs.values())}
-    dtype = rule_of[next(iter(specs.values()))].compute_dtype(
-        target.device_type
-    )  # by the first linear, as load() decides
+    first = rule_of[next(iter(specs.values()))]  # by the first linear, as load() decides
+    dtype = default_dtype(first, target, model.dtype)
     item = DTYPE_BYTES[dtype]
     linears = sum(rule_of[spec].weight_bytes(spec, stored.packed[module]) for module, spec in specs.items())
     context = context or DEFAULT_CONTEXT
-    per_token = kv_elements_per_token(hf_config)
+    per_token = model.kv_elements_per_token
     return MemoryEstimate(
         weights=linears + stored.floats * item + stored.others,
         cache=None if per_token is None else per_token * context * item,
@@ -122,10 +122,10 @@ class _StoredSizes:
 
 
 def _stored_sizes(
-    tensors: Mapping[str, TensorInfo], specs: Mapping[str, LinearSpec], hf_config: HFConfig
+    tensors: Mapping[str, TensorInfo], specs: Mapping[str, LinearSpec], has_tied_head: bool
 ) -> _StoredSizes:
     packed, floats, others = dict.fromkeys(specs, 0), 0, 0
-    twice = _lm_head_stored_twice(tensors, hf_config)
+    twice = _lm_head_stored_twice(tensors) if has_tied_head else None
     for name, info in tensors.items():
         module, _, part = name.rpartition('.')
         if module in specs and part != 'bias':
@@ -139,10 +139,8 @@ def _stored_sizes(
     return _StoredSizes(packed, floats, others)
 
 
-def _lm_head_stored_twice(tensors: Mapping[str, TensorInfo], hf_config: HFConfig) -> str | None:
-    """The name of an lm_head that the model shares with its embeddings and the file holds beside them."""
-    if not hf_config.get('tie_word_embeddings', hf_config.get('model_type') in _TIED_BY_DEFAULT):
-        return None
+def _lm_head_stored_twice(tensors: Mapping[str, TensorInfo]) -> str | None:
+    """The name of an lm_head that the file holds beside the embeddings, with which the model shares it."""
     shapes = {info.shape for name, info in tensors.items() if name.endswith(_EMBEDDINGS)}
     head = next((name for name in tensors if name.endswith(_LM_HEADS)), None)
     return head if head is not None and tensors[head].shape in shapes else None

@@ -50,6 +50,8 @@ class GenericGraph(CapturedGraph):
         device = _device(model)
         if not getattr(model, '_supports_attention_backend', False):
             raise CannotCapture(f'the attention of a {type(model).__name__} cannot be replaced')
+        if any(getattr(m, 'chooses_on_cpu', False) for m in model.modules()):
+            raise CannotCapture('its experts are chosen on the CPU')
         self._attention = DecodeAttention(config.num_hidden_layers, device)
         what = "decoding runs transformers' forward"
         super().__init__(what, self._attention.state, self._attention.addresses)

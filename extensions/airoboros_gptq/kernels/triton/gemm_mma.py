@@ -66,11 +66,29 @@ def gemm_mma_kernel(
 ):  # fmt: skip
     """y [M, N] = x [M, K] @ w + bias, or y += that; M is `rows`, all row-major, fp16 or bf16.
 
-    A program has 8 * SUBTILES rows (1, 2 or 4 subtiles) and TILES of the `tiles` tiles of 32 columns; its warps share out the
-    blocks of each tile, UNROLL at a time, as in gemv_mma(). Output n is column scatter[n] of y. Without USE_MMA it computes the
-    same, code by code.
+    A program has 8 * SUBTILES rows (1, 2 or 4 subtiles) and TILES of the `tiles` tiles of 32 columns. Output n is column
+    scatter[n] of y.
     """
     first_row, first_tile = tl.program_id(0) * (8 * SUBTILES), tl.program_id(1) * TILES
+    gemm_mma(
+        x, y, outputs, bias, scatter, codes, scales, zeros, codes, outputs, blocks, groups, blocks_per_group, tiles,
+        first_row, rows, first_tile, HAS_BIAS, HAS_SCATTER, ADD, HAS_ZEROS, False, SUBTILES, WARPS, TILES, UNROLL, USE_MMA,
+    )  # fmt: skip
+
+
+@triton.jit
+def gemm_mma(
+    x, y, y_stride, bias, scatter, codes, scales, zeros, sources, outputs, blocks, groups, blocks_per_group, tiles,
+    first_row, rows, first_tile, HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, ADD: tl.constexpr,
+    HAS_ZEROS: tl.constexpr, HAS_SOURCES: tl.constexpr, SUBTILES: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
+    UNROLL: tl.constexpr, USE_MMA: tl.constexpr,
+):  # fmt: skip
+    """What one program computes: 8 * SUBTILES rows from first_row on, and before `rows`, of TILES tiles from first_tile on. Row r
+    of y is made of row sources[r] of x where HAS_SOURCES, else of row r.
+
+    Its warps share out the blocks of each tile, UNROLL at a time, as in gemv_mma(). Without USE_MMA it computes the same, code by
+    code.
+    """
     thread = tl.arange(0, 32 * WARPS)
     TILE_WARPS: tl.constexpr = WARPS // TILES
     warp = thread // 32 % TILE_WARPS
@@ -84,6 +102,14 @@ def gemm_mma_kernel(
     zero4 = tl.zeros([32 * WARPS, 4], tl.float32)
     lo0, hi0, lo1, hi1, lo2, hi2, lo3, hi3 = zero4, zero4, zero4, zero4, zero4, zero4, zero4, zero4
     plain = tl.zeros([32 * WARPS, 4, 1 if USE_MMA else 8 * SUBTILES], tl.float32)
+    row0 = _source(sources, first_row + g, rows, HAS_SOURCES)
+    row1, row2, row3 = row0, row0, row0
+    if SUBTILES > 1:
+        row1 = _source(sources, first_row + 8 + g, rows, HAS_SOURCES)
+    if SUBTILES > 2:
+        row2 = _source(sources, first_row + 16 + g, rows, HAS_SOURCES)
+        row3 = _source(sources, first_row + 24 + g, rows, HAS_SOURCES)
+    plain_row = _source(sources, first_row + tl.arange(0, 8 * SUBTILES), rows, HAS_SOURCES)
     block = warp * UNROLL
     scale, zero = load_group(scales, zeros, block, blocks, blocks_per_group, HAS_ZEROS)
     word0 = load_block(codes, block, blocks)
@@ -108,12 +134,12 @@ def gemm_mma_kernel(
                 word = word0 if u == 0 else (word1 if u == 1 else (word2 if u == 2 else word3))
                 v0, v1, v2, v3 = _dequantize(word, zero, x.dtype.element_ty)
                 at = x_block + u
-                a0, b0 = _add_subtile(a0, b0, v0, v1, v2, v3, x, first_row + g, rows, inputs, at, t)
+                a0, b0 = _add_subtile(a0, b0, v0, v1, v2, v3, x, row0, inputs, at, t)
                 if SUBTILES > 1:
-                    a1, b1 = _add_subtile(a1, b1, v0, v1, v2, v3, x, first_row + 8 + g, rows, inputs, at, t)
+                    a1, b1 = _add_subtile(a1, b1, v0, v1, v2, v3, x, row1, inputs, at, t)
                 if SUBTILES > 2:
-                    a2, b2 = _add_subtile(a2, b2, v0, v1, v2, v3, x, first_row + 16 + g, rows, inputs, at, t)
-                    a3, b3 = _add_subtile(a3, b3, v0, v1, v2, v3, x, first_row + 24 + g, rows, inputs, at, t)
+                    a2, b2 = _add_subtile(a2, b2, v0, v1, v2, v3, x, row2, inputs, at, t)
+                    a3, b3 = _add_subtile(a3, b3, v0, v1, v2, v3, x, row3, inputs, at, t)
             lo0, hi0 = _add_scaled(lo0, hi0, a0, b0, scale)
             if SUBTILES > 1:
                 lo1, hi1 = _add_scaled(lo1, hi1, a1, b1, scale)
@@ -123,7 +149,7 @@ def gemm_mma_kernel(
         else:
             for u in tl.static_range(UNROLL):
                 word = word0 if u == 0 else (word1 if u == 1 else (word2 if u == 2 else word3))
-                sums = _emulate(word, zero, x, first_row, rows, inputs, x_block + u, t, SUBTILES)
+                sums = _emulate(word, zero, x, plain_row, inputs, x_block + u, t)
                 plain += sums * scale.to(tl.float32)[:, :, None]
         word0, word1, word2, word3, scale, zero = next0, next1, next2, next3, next_scale, next_zero
     if USE_MMA:
@@ -137,47 +163,29 @@ def gemm_mma_kernel(
         row = first_row + (lane % 4 * 2)[None, :, None] + (i % 2)[None, None, :]
         for half in tl.static_range(2):
             c = column + 16 * half
-            _store(y, bias, scatter, hi0 if half else lo0, row, c, rows, outputs, HAS_BIAS, HAS_SCATTER, ADD, TILES)
-            if SUBTILES > 1:
+            for subtile in tl.static_range(SUBTILES):
+                lo = lo0 if subtile == 0 else (lo1 if subtile == 1 else (lo2 if subtile == 2 else lo3))
+                hi = hi0 if subtile == 0 else (hi1 if subtile == 1 else (hi2 if subtile == 2 else hi3))
                 _store(
-                    y, bias, scatter, hi1 if half else lo1, row + 8, c, rows, outputs, HAS_BIAS, HAS_SCATTER, ADD, TILES
-                )
-            if SUBTILES > 2:
-                _store(
-                    y,
-                    bias,
-                    scatter,
-                    hi2 if half else lo2,
-                    row + 16,
-                    c,
-                    rows,
-                    outputs,
-                    HAS_BIAS,
-                    HAS_SCATTER,
-                    ADD,
-                    TILES,
-                )
-                _store(
-                    y,
-                    bias,
-                    scatter,
-                    hi3 if half else lo3,
-                    row + 24,
-                    c,
-                    rows,
-                    outputs,
-                    HAS_BIAS,
-                    HAS_SCATTER,
-                    ADD,
-                    TILES,
-                )
+                    y, y_stride, bias, scatter, hi if half else lo, row + 8 * subtile, c, rows, outputs,
+                    HAS_BIAS, HAS_SCATTER, ADD, TILES,
+                )  # fmt: skip
     else:
         sums = tl.sum(tl.reshape(plain, [TILES * TILE_WARPS, 8, 4, 4, 8 * SUBTILES]), 2)
         n = tl.arange(0, 32)
         column = ((first_tile + tl.arange(0, TILES)) * 32)[:, None, None] + (n // 4 + n % 4 * 8)[None, :, None]
         row = first_row + tl.arange(0, 8 * SUBTILES)[None, None, :]
         sums = tl.reshape(sums, [TILES * TILE_WARPS * 32, 8 * SUBTILES])
-        _store(y, bias, scatter, sums, row, column, rows, outputs, HAS_BIAS, HAS_SCATTER, ADD, TILES)
+        _store(y, y_stride, bias, scatter, sums, row, column, rows, outputs, HAS_BIAS, HAS_SCATTER, ADD, TILES)
+
+
+@triton.jit
+def _source(sources, row, rows, HAS_SOURCES: tl.constexpr):
+    """The row of x, int64, that a row of y is made of; the last one beyond the end."""
+    row = tl.minimum(row, rows - 1)
+    if HAS_SOURCES:
+        row = tl.load(sources + row)
+    return row.to(tl.int64)
 
 
 @triton.jit
@@ -196,10 +204,10 @@ def _dequantize(word, zero, dtype: tl.constexpr):
 
 
 @triton.jit
-def _add_subtile(lo, hi, v0, v1, v2, v3, x, row, rows, inputs, block, t):
+def _add_subtile(lo, hi, v0, v1, v2, v3, x, row, inputs, block, t):
     """lo, hi + the products of a block with each thread's row of x."""
     pairs = x.to(tl.pointer_type(tl.int32), bitcast=True)
-    at = tl.minimum(row, rows - 1).to(tl.int64) * (inputs // 2) + block * 16 + t * 4
+    at = row * (inputs // 2) + block * 16 + t * 4
     pair = tl.load(pairs + at[:, None] + tl.arange(0, 4)[None, :])
     if x.dtype.element_ty == tl.float16:
         return tl.inline_asm_elementwise(
@@ -223,10 +231,9 @@ def _add_scaled(lo, hi, a, b, scale):
 
 
 @triton.jit
-def _emulate(word, zero, x, first_row, rows, inputs, block, t, SUBTILES: tl.constexpr):
-    """What _add_subtile() adds for all subtiles, of a thread's own words: fp32 [., 4, 8 * SUBTILES]."""
+def _emulate(word, zero, x, row, inputs, block, t):
+    """What _add_subtile() adds for the rows [R] of all subtiles, of a thread's own words: fp32 [., 4, R]."""
     r = tl.arange(0, 8)
-    row = tl.minimum(first_row + tl.arange(0, 8 * SUBTILES), rows - 1)
     at = row[None, :, None] * inputs + (block * 32 + t * 8)[:, None, None] + r[None, None, :]
     value = tl.load(x + at).to(tl.float32)
     code = ((word[:, :, None] >> (4 * (r // 2) + 16 * (r % 2))[None, None, :]) & 15) - zero[:, :, None]
@@ -235,7 +242,7 @@ def _emulate(word, zero, x, first_row, rows, inputs, block, t, SUBTILES: tl.cons
 
 @triton.jit
 def _store(
-    y, bias, scatter, sums, row, column, rows, outputs,
+    y, y_stride, bias, scatter, sums, row, column, rows, outputs,
     HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, ADD: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     """Sums [threads, R] over the warps of a tile into y, at rows and columns [TILES, 32, R]."""
@@ -246,7 +253,7 @@ def _store(
         value += tl.load(bias + column, mask=column < outputs, other=0).to(tl.float32)
     if HAS_SCATTER:
         column = tl.load(scatter + column, mask=column < outputs, other=0)
-    at = row.to(tl.int64) * outputs + column
+    at = row.to(tl.int64) * y_stride + column
     if ADD:
         value += tl.load(y + at, mask=inside, other=0).to(tl.float32)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=inside)

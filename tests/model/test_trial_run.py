@@ -1,0 +1,97 @@
+"""One forward pass before a load is called done: what would fail at the first token, or answer gibberish, says so at load."""
+
+import logging
+
+import pytest
+import torch
+from airoboros_gptq import GPTQError, load
+from airoboros_gptq.model import load_plan
+from made_models import QUANTISED, ROUTERS, compare, expected, make
+from small_configs import build, has
+from support import TINY
+
+
+def overflowing(tmp_path, model_type='qwen2'):
+    """A model whose residual stream leaves float16, as Qwen's and Gemma 3's do (transformers#36822, QwenLM/Qwen3#761)."""
+    made = make(tmp_path, build(model_type), scales_dtype=torch.bfloat16)
+
+    def grow(tensors):
+        for name, t in tensors.items():
+            if 'layers.0.mlp.down_proj.scales' in name:
+                t.mul_(3e5)
+
+    made.edit_tensors(grow)
+    return made
+
+
+def test_it_runs_once_and_keeps_no_cache(monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    calls, forward = [], LlamaForCausalLM.forward
+
+    def watched(self, *args, **kwargs):
+        out = forward(self, *args, **kwargs)
+        calls.append(out.past_key_values)
+        return out
+
+    monkeypatch.setattr(LlamaForCausalLM, 'forward', watched)
+    model, _ = load(TINY, device='cpu')
+    assert calls == [None]
+    assert model.gptq.throughput is None
+
+
+def test_a_model_that_float16_cannot_run_is_told(tmp_path):
+    with pytest.raises(
+        GPTQError, match='computes NaN or infinity in float16; load it with another dtype, bfloat16 or float32'
+    ):
+        load(overflowing(tmp_path).folder, device='cpu', dtype='float16', kernel='reference')
+
+
+def test_no_default_leads_to_nan(tmp_path, monkeypatch, caplog):
+    """As on a GPU whose default is float16, which the config does not contradict."""
+    made = overflowing(tmp_path)
+    monkeypatch.setattr(load_plan, 'default_dtype', lambda *args: 'float16')
+    with caplog.at_level(logging.WARNING, 'airoboros_gptq'):
+        model, _ = load(made.folder, device='cpu', kernel='reference')
+    assert model.dtype is torch.bfloat16
+    assert 'is loaded in bfloat16 instead' in caplog.text
+
+
+def test_a_weight_that_float16_cannot_hold_is_no_damaged_file(tmp_path, monkeypatch):
+    made = make(tmp_path, build('llama'))
+    made.edit_tensors(lambda t: t.update({'model.norm.weight': torch.full((64,), 9e4).bfloat16()}))
+    with pytest.raises(
+        GPTQError, match=r'model\.norm\.weight with numbers beyond the range of float16; load it with'
+    ) as e:
+        load(made.folder, device='cpu', dtype='float16')
+    assert 'damaged' not in str(e.value)
+    monkeypatch.setattr(load_plan, 'default_dtype', lambda *args: 'float16')
+    assert load(made.folder, device='cpu')[0].dtype is torch.bfloat16
+    made.edit_tensors(lambda t: t.update({'model.norm.weight': torch.full((64,), float('inf'))}))
+    with pytest.raises(GPTQError, match='the file is damaged'):
+        load(made.folder, device='cpu')
+
+
+@pytest.mark.parametrize('model_type', ['hunyuan_v1_moe', 'deepseek_v2'])
+def test_a_linear_whose_weight_is_asked_for_is_dequantised(model_type, tmp_path, monkeypatch):
+    """Told by the run where the source did not tell it."""
+    monkeypatch.setattr('airoboros_gptq.model.linear_places.is_read_by_weight', lambda model, name: False)
+    assert has(model_type)
+    made = make(tmp_path, build(model_type), pattern=ROUTERS if model_type == 'deepseek_v2' else f'{QUANTISED}|wg$')
+    model, _ = load(made.folder, device='cpu', kernel='reference', dtype='float32')
+    assert compare(model, expected(made)) < 1e-5
+
+
+def test_what_does_not_run_says_so_in_one_sentence(tmp_path, monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    def fail(*args, **kwargs):
+        raise ValueError('too many values to unpack (expected 2)\nand more')
+
+    made = make(tmp_path, build('llama'))
+    monkeypatch.setattr(LlamaForCausalLM, 'forward', fail)
+    with pytest.raises(
+        GPTQError, match=r'which does not run \(too many values to unpack \(expected 2\)\); use the'
+    ) as e:
+        load(made.folder, device='cpu')
+    assert '\n' not in str(e.value)
