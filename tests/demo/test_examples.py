@@ -64,4 +64,6 @@ def test_sampling_is_the_card_s_for_airoboros_and_the_folder_s_for_others(tmp_pa
     assert sampling_for(other, None) == {'temperature': 0.2, 'top_p': 0.9, 'repetition_penalty': 1.0}
     edit_json(other / 'generation_config.json', temperature='<b>', top_p=7, repetition_penalty=True)
     assert sampling_for(other, None)['temperature'] == 0.7
+    edit_json(other / 'generation_config.json', do_sample=False, temperature=0.6)
+    assert sampling_for(other, None) == GREEDY
     assert sampling_for(TINY_FOLDER, detect_version(TINY_FOLDER, '')) == GREEDY

