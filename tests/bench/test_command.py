@@ -1,17 +1,23 @@
 """The options of `bench`, and what it says while it runs."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from reports import bench
-from support import TINY, run_cli
+from support import EXTENSIONS, TINY, run_cli
 
 
 def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('AIROBOROS_GPTQ_CACHE', str(tmp_path))
     options = ('--synthetic', 'tiny', '--act-order', '--quick', '--device', 'cpu', '--kernel', 'reference')
-    code, out, _ = bench(capsys, *options)
+    code, out, err = bench(capsys, *options)
     assert code == 0
+    made = re.findall(r'(?m)^bench: making tiny, (.*) of (.*)$', err)
+    assert 2 <= len(made) <= 11 and made[-1][0] == made[-1][1]
     for line in (
         'machine',
         'load',
@@ -44,13 +50,27 @@ def test_a_quick_look_at_random_weights(tmp_path, monkeypatch, capsys):
 )
 def test_what_cannot_be_measured_is_a_sentence(capsys, arguments, sentence, empty_cache):
     code, out, err = bench(capsys, *arguments)
-    assert (code, out, err.count('\n')) == (1, '', 1) and sentence in err
+    *before, said = err.splitlines()
+    assert (code, out) == (1, '') and sentence in said and before in ([], ['bench: importing libraries'])
 
 
 def test_a_pipe_is_told_each_step():
     """In a terminal a bar says it; a log needs lines, from the first second."""
-    code, _, err = run_cli('bench', TINY, '--device', 'cpu', '--quick', '--processor-time')
+    code, out, err = run_cli('bench', TINY, '--device', 'cpu', '--quick', '--processor-time')
     lines = [line for line in err.splitlines() if line.startswith('bench: ')]
     assert code == 0 and lines[0] == 'bench: importing libraries'
-    assert [line.split()[1].partition('/')[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
+    steps = [line.split()[1] for line in lines[1:]]
+    assert steps == [f'{n}/{len(steps)}' for n in range(1, len(steps) + 1)]
+    assert ', 1 thread,' in out and not re.search(r'\b0\.00 [GM]B|\b1 \w+s\b', out)
     assert any(line.endswith('prefill of 64 tokens') for line in lines)
+
+
+def test_a_pipe_is_told_at_once(tmp_path):
+    """The first line needs neither torch nor numpy."""
+    slow = tmp_path / 'numpy.py'  # as on a cold disk
+    slow.write_text('import time\ntime.sleep(600)\n')
+    environ = {**os.environ, 'PYTHONPATH': f'{EXTENSIONS}{os.pathsep}{tmp_path}', 'AIROBOROS_GPTQ_CACHE': str(tmp_path)}
+    command = [sys.executable, '-m', 'airoboros_gptq', 'bench', '--synthetic', 'tiny', '--device', 'cpu']
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == 'bench: importing libraries\n'
+        process.kill()

@@ -14,7 +14,7 @@ def test_a_missing_package_is_named_before_anything_is_loaded(capsys, monkeypatc
     engine = ENGINES[name]._replace(packages=('json', 'no_such_package'))
     monkeypatch.setitem(ENGINES, name, engine)
     code, out, err = bench(capsys, TINY, '--against', name)
-    assert (code, out, err.count('\n')) == (1, '', 1)
+    assert (code, out, err.count('\n')) == (1, '', 2)  # the first line says that libraries are imported
     assert '(no_such_package)' in err and f'`pip install {engine.install}`' in err
 
 

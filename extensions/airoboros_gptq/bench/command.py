@@ -11,6 +11,7 @@ from ..checkpoint.linear_spec import BITS
 from ..errors import GPTQError
 from ..kernels.rules import KERNEL_NAMES, resolve_kernel_name
 from ..real_model.source import model_folder
+from ..util.formatting import format_bytes
 from .clock import use_processor_time
 from .engines.process import ENGINES, OWN_KERNELS, require_packages
 from .synthetic import SHAPES, synthetic_folder
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.plot and not args.plot.endswith('.svg'):
         raise GPTQError(f'{args.plot} cannot be drawn: a plot is an SVG; name a file that ends in .svg.')
+    _say_in_a_pipe('importing libraries')  # before any that takes seconds
     for name in args.against:
         require_packages(name, sys.executable if name in OWN_KERNELS else args.against_python)
     if args.processor_time:
@@ -95,13 +97,25 @@ def _folder(args: argparse.Namespace) -> Path:
         return resolve_folder(args.model)
     from tqdm import tqdm
 
+    due = 0  # the tenth that a pipe is told of next
+
     with tqdm(total=None, unit='B', unit_scale=True, desc=f'Making {args.synthetic}', disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
+            nonlocal due
+            if bar.disable and done * 10 >= due * total:
+                _say_in_a_pipe(f'making {args.synthetic}, {format_bytes(done)} of {format_bytes(total)}')
+                due = max(due, done * 10 // total) + 1
             bar.total = total
             bar.update(done - bar.n)
 
         return synthetic_folder(args.synthetic, args.act_order, args.bits, args.group_size, progress)
+
+
+def _say_in_a_pipe(step: str) -> None:
+    """A line on stderr where that is no terminal, which has bars."""
+    if not sys.stderr.isatty():
+        print(f'bench: {step}', file=sys.stderr, flush=True)
 
 
 class _Steps:
@@ -112,8 +126,7 @@ class _Steps:
 
         self._done = 0
         self._bar = tqdm(disable=None, bar_format='{desc:<28}{bar}| {n_fmt}/{total_fmt} [{elapsed}]')
-        if self._bar.disable:
-            print('bench: importing libraries', file=sys.stderr, flush=True)
+        self._bar.set_description_str('importing libraries')
 
     def __enter__(self) -> _Steps:
         return self
@@ -122,7 +135,7 @@ class _Steps:
         """Begins the next step, of `total`."""
         self._done += 1
         if self._bar.disable:
-            print(f'bench: {self._done}/{total} {name}', file=sys.stderr, flush=True)
+            _say_in_a_pipe(f'{self._done}/{total} {name}')
             return
         self._bar.total = total
         self._bar.update()

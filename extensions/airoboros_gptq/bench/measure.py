@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from ..kernels.cpu.bindings import unavailable_reason
+from ..kernels.cpu.library_cache import will_compile
 from ..preflight.folder_summary import FolderSummary, read_summary
 from .busy import decode_beside_busy_process
 from .clock import clock_name
@@ -50,7 +52,7 @@ def measure(folder: Path, args: argparse.Namespace, step: Callable[[str, int], N
     summary = read_summary(folder, args.checkpoint)
     prefills, contexts = lengths(args.quick, summary.context_length)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    steps = 6 + args.busy + len(args.against) + len(prefills) + len(contexts)
+    steps = 7 + args.busy + len(args.against) + len(prefills) + len(contexts)
 
     def begin(name: str) -> None:
         step(name, steps)
@@ -119,8 +121,12 @@ def _import_architecture(folder: Path) -> None:
 
 
 def _load(report: Report, summary: FolderSummary, args: argparse.Namespace, device: str, begin: Step) -> OwnEngine:
-    begin('reading the file')
+    compiles = device == 'cpu' and will_compile()
+    begin('compiling the CPU kernel, which is done once' if compiles else 'importing the architecture')
+    if compiles:
+        unavailable_reason()  # does it, so that it does not count as loading
     _import_architecture(summary.folder)
+    begin('reading the file')
     paths = [file.path for file in summary.checkpoint.files]
     file_seconds, into_memory = file_read_seconds(paths), file_into_memory_seconds(paths)
     reset_peak_memory(device)

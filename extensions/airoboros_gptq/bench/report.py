@@ -80,8 +80,9 @@ def as_text(report: Json) -> str:
 def _load_lines(report: Json) -> list[str]:
     load, memory = report['load'], report['memory']
     peak = memory['peak']
+    speed = format_bytes(int(1e9 * load['gb_per_second']))
     lines = [
-        f'load        {_duration(load["seconds"])}, {load["gb_per_second"]:.2f} GB/s: {load["ratio"]:.1f} times as long as '
+        f'load        {_duration(load["seconds"])}, {speed}/s: {load["ratio"]:.1f} times as long as '
         f'reading the file, {load["ratio_into_memory"]:.1f} times as long as reading it into new memory'
     ]
     if disk := load.get('from_disk'):
