@@ -7,6 +7,7 @@ taken out of a model by making them zero, rows of a vocabulary that no text uses
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Callable, Collection
@@ -17,8 +18,8 @@ from torch import nn
 
 from ..errors import GPTQError
 
-# Bytes from one look to the next. No power of two, as rows are: it would see the same columns only.
-_STRIDE = 8196
+_WORDS = 2049  # 4-byte words from one look to the next, at most
+_LOOKS = 256  # at least, in a tensor that is large enough
 _MIN_PART = 64  # bytes of zeros in a row that is otherwise filled, which no training leaves at the end or front of one
 # Parts of a quantised linear. Their zeros are not: codes are of 0 to 2**bits - 1 with the zero point between them, and the
 # stored zero point of a symmetric v1 file is 2**(bits-1) - 1, of a v2 file 2**(bits-1).
@@ -68,7 +69,9 @@ def zero_run(value: torch.Tensor) -> tuple[int, int, int]:
     """
     raw = _bytes(value)
     size = len(raw)
-    looked = raw[: size // 4 * 4].view(torch.int32)[:: _STRIDE // 4] if size >= 4 else raw
+    # Odd, as rows are powers of two: the same columns only would be seen.
+    step = min(_WORDS, size // 4 // _LOOKS) | 1
+    looked = raw[: size // 4 * 4].view(torch.int32)[::step] if size >= 4 else raw
     filled = looked.nonzero().reshape(-1)
     # Between two looks that saw a number, or before the first and after the last, all looks saw zeros.
     edges = torch.cat([filled.new_tensor([-1]), filled, filled.new_tensor([len(looked)])])
@@ -78,8 +81,8 @@ def zero_run(value: torch.Tensor) -> tuple[int, int, int]:
     if after - before < 4 and len(filled):
         return 0, 0, size
     # The run goes from behind the last byte that is not zero to the next one.
-    inside = (before + after) // 2 * _STRIDE if len(filled) else 0
-    low, high = max(before, 0) * _STRIDE, min(after * _STRIDE + 4, size)
+    inside = (before + after) // 2 * step * 4 if len(filled) else 0
+    low, high = max(before, 0) * step * 4, min(after * step * 4 + 4, size)
     left, right = raw[low:inside].nonzero(), raw[inside:high].nonzero()
     begin = low + int(left[-1]) + 1 if len(left) else low
     end = inside + int(right[0]) if len(right) else high
@@ -104,13 +107,11 @@ def is_offset_norm(module: nn.Module | None) -> bool:
         for name, p in module._parameters.items()
     }
     x = torch.randn(2, len(weight), generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.no_grad():
-            forward: Any = type(module).forward
-            y = forward(small, x)
-        return bool(y.any())
-    except Exception:  # its forward takes other arguments
-        return True
+    forward: Any = type(module).forward
+    for inputs in ((x,), (x, x)):  # the second for a norm with a gate
+        with contextlib.suppress(Exception), torch.no_grad():
+            return bool(forward(small, *inputs).any())
+    return True
 
 
 def is_zero_linear(qzeros: torch.Tensor, scales: torch.Tensor) -> bool:
