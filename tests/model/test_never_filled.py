@@ -37,7 +37,9 @@ def refusal(folder):
 @pytest.mark.parametrize('name', ONE_OF_EACH)
 def test_a_tensor_of_zeros(act_order, name):
     edit_tensors(act_order / ACT_ORDER, lambda tensors: tensors[name].zero_())
-    assert re.search(rf'{re.escape(ACT_ORDER)}.* holds {name} with .*zeros.*interrupted; download it', refusal(act_order))
+    assert re.search(
+        rf'{re.escape(ACT_ORDER)}.* holds {name} with .*zeros.*interrupted; download it', refusal(act_order)
+    )
 
 
 def zero_from(tensor, share):

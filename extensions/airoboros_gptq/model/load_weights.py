@@ -101,7 +101,9 @@ def _may_be_zero(model: nn.Module, plan: LoadPlan, names: NameMap, reader: ReadT
         return is_offset_norm(_owner(model, names(name)))
     if part not in ('qweight', 'qzeros'):
         return False
-    qweight, qzeros, scales = (_read(reader, f'{module}.{p}', plan.checkpoint.name) for p in ('qweight', 'qzeros', 'scales'))
+    qweight, qzeros, scales = (
+        _read(reader, f'{module}.{p}', plan.checkpoint.name) for p in ('qweight', 'qzeros', 'scales')
+    )
     return not qweight.any() and is_zero_linear(qzeros, scales)
 
 

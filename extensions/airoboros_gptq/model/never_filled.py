@@ -1,8 +1,8 @@
 """Tensors that a checkpoint names but that were never filled, and buffers that it lacks.
 
 A download preallocates its file, and what did not arrive is zeros: the header is whole, so are the sizes, and the model
-answers gibberish. Zeros that a model may honestly have are told apart here: norms that multiply by one plus their weight, linears that were
-taken out of a model by making them zero, rows of a vocabulary that no text uses.
+answers gibberish. Zeros that a model may honestly have are told apart here: norms that multiply by one plus their weight,
+linears that a merge switched off by making them zero, rows of a vocabulary that no text uses.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _QUANTISED = ('qweight', 'qzeros', 'scales')
 def check_filled(value: torch.Tensor, name: str, file: str, is_honest: Callable[[], bool] = lambda: False) -> None:
     """Raises GPTQError where a tensor, on the CPU as it was read, was never filled, or not to its end.
 
-    All zeros are no weight unless `is_honest()`, which is asked then. Zeros over several rows that begin or end within a row are a
-    gap; whole rows of zeros may be those of tokens that nothing uses. Looks at one number in 8 KB, and closer only where those
-    are zero.
+    All zeros are no weight unless `is_honest()`, which is asked then. Zeros over several rows that begin or end within a row
+    are a gap; whole rows of zeros may be those of tokens that nothing uses. Looks at one number in 8 KB, and closer only
+    where those are zero.
     """
     if not (name.endswith('.weight') or name.rpartition('.')[2] in _QUANTISED or value.dim() == 3):
         return
