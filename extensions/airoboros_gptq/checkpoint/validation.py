@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
+from .folder_files import check_files
 from .group_index import GroupIndex
 from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
@@ -84,7 +85,10 @@ def check_hf_config(folder: Path, hf_config: HFConfig | None, tensor_count: int)
 
 
 def read_tokenizer_config(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer."""
+    """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer, or one that
+    would be read without end.
+    """
+    check_files(folder)
     path = folder / 'tokenizer_config.json'
     settings = read_json(path) if is_present(path) else {}
     named_llama = is_llama_tokenizer(settings) and 'tokenizer_class' in settings
