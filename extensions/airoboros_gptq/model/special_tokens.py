@@ -15,8 +15,11 @@ from ..util.regular_file import is_present, read_json
 log = logging.getLogger('airoboros_gptq')
 
 
-# Sequences or tokens that each step computes at once: memory grows by them.
-_COUNTS = ('num_beams', 'num_return_sequences', 'num_beam_groups', 'num_assistant_tokens', 'prompt_lookup_num_tokens')
+# Sequences, tokens or layers that a step computes at once: time and memory grow by them.
+_COUNTS = (
+    *('num_beams', 'num_return_sequences', 'num_beam_groups', 'num_assistant_tokens', 'prompt_lookup_num_tokens'),
+    *('assistant_early_exit', 'encoder_no_repeat_ngram_size'),
+)
 _MAX_COUNT = 100
 
 
