@@ -1,12 +1,11 @@
-"""Every file that inspect, load and AutoTokenizer open, as a FIFO, a device, a terabyte, JSON without end: nothing waits, nothing is
+"""Every file that inspect, load and AutoTokenizer open, as a FIFO, a device, a terabyte, JSON without end: nothing waits or is
 read whole, and what is wrong is one sentence.
 """
 
+import itertools
 import json
 import os
-import resource
 import shutil
-import signal
 import sys
 
 import pytest
@@ -14,6 +13,7 @@ from airoboros_gptq import GPTQError, load
 from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder
 from airoboros_gptq.model.tokenizer import load_tokenizer
 from airoboros_gptq.preflight.folder_summary import as_text, read_summary
+from limits import limited
 from support import PLAIN, copy_tiny
 
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='only POSIX has FIFOs and such limits')
@@ -53,10 +53,6 @@ def _record(event, args):
         _opened.add(os.fspath(args[0]))
 
 
-class Hang(BaseException):
-    pass
-
-
 def names_opened(folder):
     """The names of all files in a folder that load() opens or asks for."""
     global _opened
@@ -83,34 +79,22 @@ def test_every_file_as_each_kind(tmp_path):
     names = names_opened(whole)
     assert {'config.json', 'quantize_config.json', 'tokenizer.json', 'generation_config.json', PLAIN} <= names
     faults = []
-
-    def hang(*args):
-        raise Hang
-
-    in_use = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
-    limits, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, hang)
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY, limits[1]))
-    try:
-        for name in sorted(names | set(KNOWN)):
-            for kind in KINDS:
-                folder = tmp_path / 'airoboros-damaged-GPTQ'
-                shutil.copytree(whole, folder, copy_function=os.link)
-                path = folder / name
-                path.unlink(missing_ok=True)
-                path.parent.mkdir(exist_ok=True)
-                os.link(made / kind, path, follow_symlinks=False)
-                signal.setitimer(signal.ITIMER_REAL, SECONDS)
-                try:
-                    read_all(folder)
-                except GPTQError as e:
-                    assert '\n' not in str(e)
-                except BaseException as e:
-                    faults.append(f'{name} as {kind}: {type(e).__name__}: {str(e)[:200]}')
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                shutil.rmtree(folder)
-    finally:
-        signal.signal(signal.SIGALRM, handler)
-        resource.setrlimit(resource.RLIMIT_AS, limits)
+    with limited(SECONDS, MEMORY) as start:
+        for name, kind in itertools.product(sorted(names | set(KNOWN)), KINDS):
+            folder = tmp_path / 'airoboros-damaged-GPTQ'
+            shutil.copytree(whole, folder, copy_function=os.link)
+            path = folder / name
+            path.unlink(missing_ok=True)
+            path.parent.mkdir(exist_ok=True)
+            os.link(made / kind, path, follow_symlinks=False)
+            start()
+            try:
+                read_all(folder)
+            except GPTQError as e:
+                assert '\n' not in str(e)
+            except BaseException as e:
+                faults.append(f'{name} as {kind}: {type(e).__name__}: {str(e)[:200]}')
+            shutil.rmtree(folder)
     assert not faults, '\n'.join(faults)
 
 
@@ -133,15 +117,8 @@ def test_a_vocabulary_outside_of_the_folder(tmp_path, tiny_copy, key, layout):
     named = [str(outside)] if key == 'fast_tokenizer_files' else str(outside)
     (tiny_copy / 'tokenizer_config.json').write_text(json.dumps({**settings, key: named}))
 
-    def hang(*args):
-        raise Hang
-
-    handler = signal.signal(signal.SIGALRM, hang)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
+    with limited(SECONDS, MEMORY) as start:
+        start()
         tokenizer = load_tokenizer(tiny_copy)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
     assert tokenizer('ab').input_ids == expected('ab').input_ids
     assert tokenizer.name_or_path == str(tiny_copy)
