@@ -59,5 +59,9 @@ def _check_content(path: Path) -> None:
         check_size(path, size, max_size)
         if size > max_nodes and count_nodes(read_bytes(path, max_size)) > max_nodes:
             raise GPTQError(f'{path} has more than {max_nodes:,} values, as no model has; download it again.')
-    elif path.suffix in ('.model', '.tiktoken', '.vocab', '.spm', '.bpe') or path.name in ('vocab.txt', 'merges.txt', 'vocab'):
+    elif path.suffix in ('.model', '.tiktoken', '.vocab', '.spm', '.bpe') or path.name in (
+        'vocab.txt',
+        'merges.txt',
+        'vocab',
+    ):
         check_size(path, size, MAX_VOCABULARY)

@@ -52,7 +52,8 @@ def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTraine
             config._attn_implementation = attention
         dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
         setattr(config, dtype_key, plan.dtype)
-        bounds = bounded_build(len(plan.checkpoint.tensors), plan.checkpoint.size)
+        tensors = plan.checkpoint.tensors.values()
+        bounds = bounded_build(len(tensors), sum(info.end - info.begin for info in tensors))
         # Random numbers for a 7B would take 0.4 s.
         with init_empty_weights(include_buffers=False), _no_init_weights(), bounds:
             model: PreTrainedModel = model_class.from_config(config, trust_remote_code=plan.trust_remote_code)

@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint.torch_pickle import SUFFIXES
 from ..checkpoint.validation import is_llama_tokenizer, read_tokenizer_config
-from ..checkpoint.weight_files import INDEX, PICKLES, SUFFIX
+from ..checkpoint.weight_files import INDEX, SUFFIX
 from ..errors import GPTQError, quote_error
 from ..util.regular_file import MAX_VOCABULARY, is_present, read_bytes, read_json
 from .sentencepiece_model import convert_sentencepiece
@@ -139,7 +140,7 @@ def _copy_settings(folder: Path, target: Path, settings: dict[str, Any]) -> None
 def _copy_vocabulary(folder: Path, target: Path) -> None:
     """Copies the rest of a folder but its weights."""
     for path in folder.iterdir():
-        is_weights = path.name.endswith((SUFFIX, INDEX, *PICKLES))
+        is_weights = path.name.endswith((SUFFIX, INDEX, *SUFFIXES))
         if (
             path.is_file()
             and not is_weights
