@@ -30,6 +30,7 @@ from corruptions import FILLED, REFUSED, SAME, damage, make_folders
 from limits import limited, peak
 
 SECONDS_A_CASE = 30
+MIN_CASES = 20  # however slow the machine is
 MEMORY_A_CASE = 1 << 30  # bytes that stay resident at a time
 ADDRESS_SPACE = 6 << 30  # beyond that of the process at the start
 KEPT = ROOT / 'tests' / 'end_to_end' / 'kept_corruptions.txt'
@@ -103,11 +104,12 @@ def try_case(folder, origin, right, seed, case, start):
 @torch.inference_mode()
 def main(count, seconds, seed, first=0):
     logging.disable(logging.CRITICAL)
-    until, tally, faults = time.monotonic() + seconds, collections.Counter(), []
+    tally, faults = collections.Counter(), []
     with tempfile.TemporaryDirectory() as scratch, limited(SECONDS_A_CASE, ADDRESS_SPACE) as start:
         whole = [(f, answer(f)[1]()) for f in make_folders(Path(scratch))]
+        until = time.monotonic() + seconds
         for number, (of, case) in enumerate(cases(seed, first)):
-            if time.monotonic() > until or len(faults) == 20 or number == count:
+            if (time.monotonic() > until and number >= MIN_CASES) or len(faults) == 20 or number == count:
                 break
             origin, right = random.Random(f'folder of {of} {case}').choice(whole)
             folder = Path(scratch) / 'airoboros-damaged-GPTQ'
