@@ -28,7 +28,7 @@ def models(request):
     return model, right
 
 
-@pytest.mark.parametrize('models', ['llama2-gqa', 'qwen2'], indirect=True)  # the second has biases
+@pytest.mark.parametrize('models', ['llama2-gqa', 'qwen2', 'qwen3'], indirect=True)  # then biases, norms of heads
 @torch.no_grad()
 def test_prompts_of_several_turns(models):
     """A graph's cache is the one that decoding and longer prompts go on with."""

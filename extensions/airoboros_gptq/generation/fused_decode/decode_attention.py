@@ -14,27 +14,36 @@ from ...kernels.triton.pdl import grid_dependency_wait, launch_dependents
 
 
 @triton.jit
-def _rotated(x, position, cos, sin, DIM: tl.constexpr):
+def _rotated(x, norm, position, cos, sin, epsilon, DIM: tl.constexpr, HAS_NORM: tl.constexpr):
+    """A head's query or key x [DIM], behind its RMSNorm where it has one, with the rotary embedding."""
     d = tl.arange(0, DIM)
     HALF: tl.constexpr = DIM // 2
     other = tl.where(d < HALF, d + HALF, d - HALF)
     sign = tl.where(d < HALF, -1.0, 1.0)
     c, s = tl.load(cos + position * DIM + d), tl.load(sin + position * DIM + d)
-    return tl.load(x + d) * c + sign * tl.load(x + other) * s
+    value, turned = tl.load(x + d), tl.load(x + other)
+    if HAS_NORM:
+        factor = 1 / tl.sqrt(tl.sum(value * value, 0) / DIM + epsilon)
+        value *= factor * tl.load(norm + d).to(tl.float32)
+        turned *= factor * tl.load(norm + other).to(tl.float32)
+    return value * c + sign * turned * s
 
 
 @triton.jit(do_not_specialize=['layer'])  # or it is compiled for several of them
 def attention_kernel(
-    qkv, cos, sin, state, addresses, layer, y, scatter, partial, split_max_sum, counters, scale, reader_size,
+    qkv, q_norm, k_norm, cos, sin, state, addresses, layer, y, scatter, partial, split_max_sum, counters, scale, epsilon,
+    reader_size,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, WINDOW: tl.constexpr,
+    HAS_NORMS: tl.constexpr,
     HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
     USE_PDL: tl.constexpr,
 ):  # fmt: skip
     """qkv fp32 [(HEADS + 2 KV_HEADS) * DIM] to y[scatter[.]] fp32, scatter of [HEADS * DIM].
 
     state int64: tokens in the cache, tokens that it has capacity for. addresses int64 [2 * layers]: where keys and values
-    [KV_HEADS, capacity, DIM] of each layer lie. cos, sin fp32 [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM],
-    split_max_sum fp32 [HEADS, SPLITS, 2] and counters int32 [HEADS], of zeros, are for our own use. WINDOW is 0 for none.
+    [KV_HEADS, capacity, DIM] of each layer lie. q_norm, k_norm [DIM]: weights of RMSNorms of each head. cos, sin fp32
+    [positions, DIM]. partial fp32 [HEADS, SPLITS, DIM], split_max_sum fp32 [HEADS, SPLITS, 2] and counters int32 [HEADS], of
+    zeros, are for our own use. WINDOW is 0 for none.
     """
     launch_dependents(USE_PDL)
     grid_dependency_wait(USE_PDL)
@@ -52,12 +61,13 @@ def attention_kernel(
         keys = tl.load(addresses + 2 * layer).to(tl.pointer_type(CACHE)) + kv_head * capacity * DIM
         values = tl.load(addresses + 2 * layer + 1).to(tl.pointer_type(CACHE)) + kv_head * capacity * DIM
         keys, values = tl.multiple_of(keys, 16), tl.multiple_of(values, 16)
-        query = _rotated(qkv + head * DIM, position, cos, sin, DIM) * scale
+        query = _rotated(qkv + head * DIM, q_norm, position, cos, sin, epsilon, DIM, HAS_NORMS) * scale
         m_i = tl.full([1], float('-inf'), tl.float32)
         l_i = tl.zeros([1], tl.float32)
         acc = tl.zeros([DIM], tl.float32)
         if split == 0:
-            new_key = _rotated(qkv + (HEADS + kv_head) * DIM, position, cos, sin, DIM).to(CACHE)
+            own_key = qkv + (HEADS + kv_head) * DIM
+            new_key = _rotated(own_key, k_norm, position, cos, sin, epsilon, DIM, HAS_NORMS).to(CACHE)
             new_value = tl.load(qkv + (HEADS + KV_HEADS + kv_head) * DIM + d).to(CACHE)
             if head % (HEADS // KV_HEADS) == 0:
                 tl.store(keys + position * DIM + d, new_key)

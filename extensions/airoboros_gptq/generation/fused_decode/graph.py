@@ -82,7 +82,7 @@ class DecodeGraph(CapturedGraph):
         readers = [layer.qkv for layer in plan.layers[1:]] + [None]
         for i, layer in enumerate(plan.layers):
             self._normed_linear(layer.qkv)
-            self._attend(i, layer.out)
+            self._attend(i, layer)
             self._residual_linear(layer.out, self._attended, layer.mlp_norm, layer.gate_up)
             self._gated_linear(layer.gate_up, layer.down)
             self._residual_linear(layer.down, self._act, following[i], readers[i])
@@ -103,13 +103,15 @@ class DecodeGraph(CapturedGraph):
             HAS_BIAS=bias is not None, SQUARES=len(self._sums_of_squares), **config.settings, **self._pdl,
         )  # fmt: skip
 
-    def _attend(self, index: int, reader) -> None:
-        plan = self._plan
+    def _attend(self, index: int, layer) -> None:
+        plan, reader = self._plan, layer.out
+        has_norms = layer.q_norm is not None
         attention.attention_kernel[(plan.heads, SPLITS)](
-            self._qkv, plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
-            self._partial, self._split_max_sum, self._counters, plan.scale, reader.kernel.input_size,
+            self._qkv, layer.q_norm if has_norms else plan.cos, layer.k_norm if has_norms else plan.cos,
+            plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
+            self._partial, self._split_max_sum, self._counters, plan.scale, plan.epsilon, reader.kernel.input_size,
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
+            WINDOW=plan.window, HAS_NORMS=has_norms, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:

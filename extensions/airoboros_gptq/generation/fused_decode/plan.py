@@ -76,7 +76,7 @@ class FusedLinear:
 
 @dataclass
 class LayerPlan:
-    """One decoder layer; norms [K] as the model holds them."""
+    """One decoder layer; norms [K], and those of queries and keys [head_dim], as the model holds them."""
 
     attention_norm: torch.Tensor
     qkv: FusedLinear
@@ -84,6 +84,8 @@ class LayerPlan:
     mlp_norm: torch.Tensor
     gate_up: FusedLinear
     down: FusedLinear
+    q_norm: torch.Tensor | None = None
+    k_norm: torch.Tensor | None = None
 
 
 @dataclass
@@ -156,6 +158,8 @@ def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
         mlp_norm=cast(torch.Tensor, parts.mlp_norm.weight),
         gate_up=gate_up,
         down=down,
+        q_norm=None if parts.q_norm is None else cast(torch.Tensor, parts.q_norm.weight),
+        k_norm=None if parts.k_norm is None else cast(torch.Tensor, parts.k_norm.weight),
     )
 
 

@@ -23,7 +23,7 @@ def prefill(plan, ids: torch.Tensor, cache, length: int) -> torch.Tensor:
     count = ids.shape[1]
 
     def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-        queries, keys = apply_rope(qkv, plan.cos, plan.sin, length, plan.heads, plan.kv_heads)
+        queries, keys = apply_rope(qkv, plan.layers[layer], plan, length)
         values = qkv[:, plan.heads + plan.kv_heads :].transpose(0, 1)
         keys, values = cache.update(keys[None], values[None], layer)
         attended = F.scaled_dot_product_attention(

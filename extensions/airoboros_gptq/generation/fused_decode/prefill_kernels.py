@@ -38,10 +38,22 @@ def _silu_mul_kernel(x, y, size, WIDTH: tl.constexpr):
     tl.store(y + row + at, (gate / (1 + tl.exp(-gate)) * up).to(y.dtype.element_ty), mask=inside)
 
 
+@triton.jit
+def norm_heads(value, turned, norm, epsilon, DIM: tl.constexpr):
+    """RMSNorm of the heads value [n, DIM], and of turned, the same with its halves exchanged."""
+    HALF: tl.constexpr = DIM // 2
+    d = tl.arange(0, DIM)
+    other = tl.where(d < HALF, d + HALF, d - HALF)
+    factor = (1 / tl.sqrt(tl.sum(value * value, 1) / DIM + epsilon))[:, None]
+    value *= factor * tl.load(norm + d).to(tl.float32)[None, :]
+    turned *= factor * tl.load(norm + other).to(tl.float32)[None, :]
+    return value, turned
+
+
 @triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
 def _rope_kernel(
-    qkv, cos, sin, queries, keys, count, first,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, TOKENS: tl.constexpr,
+    qkv, q_norm, k_norm, cos, sin, queries, keys, count, first, epsilon,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, HAS_NORMS: tl.constexpr, TOKENS: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1)
     t = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
@@ -54,6 +66,11 @@ def _rope_kernel(
     angle = (first + t)[:, None] * DIM + d[None, :]
     value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
     turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
+    if HAS_NORMS:
+        norm = q_norm
+        if head >= HEADS:
+            norm = k_norm
+        value, turned = norm_heads(value, turned, norm, epsilon, DIM)
     value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
     value = value.to(queries.dtype.element_ty)
     if head < HEADS:
@@ -82,15 +99,18 @@ def silu_mul(x: torch.Tensor) -> torch.Tensor:
     return y
 
 
-def apply_rope(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, first: int, heads: int, kv_heads: int):
-    """qkv [n, heads + 2 kv_heads, dim], tokens from the position `first` on, to queries [n, heads, dim] and keys
-    [kv_heads, n, dim] with their rotary embedding; cos and sin are fp32 [positions, dim].
+def apply_rope(qkv: torch.Tensor, layer, plan, first: int):
+    """qkv [n, heads + 2 kv_heads, dim] of a layer, tokens from the position `first` on, to queries [n, heads, dim] and keys
+    [kv_heads, n, dim], behind their norms where the layer has such, with their rotary embedding.
     """
+    heads, kv_heads, has_norms = plan.heads, plan.kv_heads, layer.q_norm is not None
+    q_norm, k_norm = (layer.q_norm, layer.k_norm) if has_norms else (plan.cos, plan.cos)
     count, _, dim = qkv.shape
     queries = torch.empty(count, heads, dim, dtype=qkv.dtype, device=qkv.device)
     keys = torch.empty(kv_heads, count, dim, dtype=qkv.dtype, device=qkv.device)
     tokens = 32
     _rope_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
-        qkv, cos, sin, queries, keys, count, first, HEADS=heads, KV_HEADS=kv_heads, DIM=dim, TOKENS=tokens
-    )
+        qkv, q_norm, k_norm, plan.cos, plan.sin, queries, keys, count, first, plan.epsilon,
+        HEADS=heads, KV_HEADS=kv_heads, DIM=dim, HAS_NORMS=has_norms, TOKENS=tokens,
+    )  # fmt: skip
     return queries, keys

@@ -10,14 +10,17 @@ import torch
 import triton
 import triton.language as tl
 
+from .prefill_kernels import norm_heads
+
 _TOKENS, _QUERIES, _KEYS = 32, 16, 64  # of a program; of a block of the cache
 _TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
 @triton.jit(do_not_specialize=['layer'])
 def _rotate_into_cache_kernel(
-    qkv, cos, sin, state, addresses, layer, queries, size,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, TOKENS: tl.constexpr,
+    qkv, q_norm, k_norm, cos, sin, state, addresses, layer, queries, size, epsilon,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, CACHE: tl.constexpr, HAS_NORMS: tl.constexpr,
+    TOKENS: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1)
     length, capacity, count = tl.load(state), tl.load(state + 1), tl.load(state + 2)
@@ -32,6 +35,11 @@ def _rotate_into_cache_kernel(
         sign = tl.where(d < HALF, -1.0, 1.0)
         angle = (length + t)[:, None] * DIM + d[None, :]
         turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
+        if HAS_NORMS:
+            norm = q_norm
+            if head >= HEADS:
+                norm = k_norm
+            value, turned = norm_heads(value, turned, norm, epsilon, DIM)
         value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
     if head < HEADS:
         target = queries + (t * HEADS + head)[:, None] * DIM + d[None, :]
@@ -85,22 +93,19 @@ def _attend_kernel(
 
 
 def rotate_into_cache(
-    qkv: torch.Tensor,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
-    state: torch.Tensor,
-    addresses: torch.Tensor,
-    layer: int,
-    heads: int,
+    qkv: torch.Tensor, plan, state: torch.Tensor, addresses: torch.Tensor, layer: int
 ) -> torch.Tensor:
-    """qkv [n, heads + 2 kv_heads, dim] to queries [n, heads, dim] with their rotary embedding; keys, with theirs, and values go
-    behind the tokens in the cache. cos and sin are fp32 [positions, dim].
+    """qkv [n, heads + 2 kv_heads, dim] to queries [n, heads, dim], behind their norm where the layer has one, with their rotary
+    embedding; keys, in the same way, and values go behind the tokens in the cache.
     """
     size, all_heads, dim = qkv.shape
+    heads, q_norm, k_norm = plan.heads, plan.layers[layer].q_norm, plan.layers[layer].k_norm
+    has_norms = q_norm is not None
     queries = torch.empty(size, heads, dim, dtype=qkv.dtype, device=qkv.device)
     _rotate_into_cache_kernel[(triton.cdiv(size, _TOKENS), all_heads)](
-        qkv, cos, sin, state, addresses, layer, queries, size, HEADS=heads, KV_HEADS=(all_heads - heads) // 2, DIM=dim,
-        CACHE=_TYPES[qkv.dtype], TOKENS=_TOKENS,
+        qkv, q_norm if has_norms else plan.cos, k_norm if has_norms else plan.cos, plan.cos, plan.sin, state, addresses, layer,
+        queries, size, plan.epsilon, HEADS=heads, KV_HEADS=plan.kv_heads, DIM=dim, CACHE=_TYPES[qkv.dtype],
+        HAS_NORMS=has_norms, TOKENS=_TOKENS,
     )  # fmt: skip
     return queries
 

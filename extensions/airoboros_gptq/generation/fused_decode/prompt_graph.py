@@ -84,7 +84,7 @@ class _PromptGraph(CapturedGraph):
         plan = self._plan
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-            queries = rotate_into_cache(qkv, plan.cos, plan.sin, self.state, self.addresses, layer, plan.heads)
+            queries = rotate_into_cache(qkv, plan, self.state, self.addresses, layer)
             return attend_to_cache(queries, self.state, self.addresses, layer, plan.kv_heads, plan.scale)
 
         return through_layers(plan, self._ids, attend)

@@ -11,7 +11,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class LayerParts:
-    """The modules of one decoder layer: pre-norm attention and a gated MLP, each behind an RMSNorm."""
+    """The modules of one decoder layer: pre-norm attention and a gated MLP, each behind an RMSNorm. q_norm and k_norm norm each
+    head.
+    """
 
     attention_norm: nn.Module
     q: nn.Module
@@ -22,6 +24,8 @@ class LayerParts:
     gate: nn.Module
     up: nn.Module
     down: nn.Module
+    q_norm: nn.Module | None = None
+    k_norm: nn.Module | None = None
 
 
 @dataclass(frozen=True)
