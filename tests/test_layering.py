@@ -21,7 +21,7 @@ ALLOWED = {
     'checkpoint': {'clean_text', 'errors', 'util'},
     'airoboros': {'errors', 'util'},
     'kernels': {'errors', 'util', 'checkpoint.linear_spec', 'checkpoint.tensor_info'},
-    'preflight': {'clean_text', 'errors', 'util', 'checkpoint', 'airoboros', 'kernels.rules'},
+    'preflight': {'clean_text', 'errors', 'util', 'checkpoint', 'airoboros', 'kernels.rules', 'kernels.slow_kernels'},
     'generation': {'errors', 'util', 'names', 'kernels', 'airoboros'},
     'model': {'errors', 'util', 'checkpoint', 'kernels', 'preflight', 'generation.runtime'},
     'session': {'errors', 'checkpoint', 'preflight', 'airoboros', 'model', 'generation'},
@@ -51,7 +51,7 @@ ALLOWED['cli'] = set(ALLOWED) - {'webui', 'script', '__main__'}
 # At import these need the standard library and each other only.
 STDLIB = {
     *('clean_text', 'errors', 'names', 'util', 'checkpoint', 'airoboros', 'preflight', 'kernels.rules', 'real_model'),
-    *('kernels.cpu.compile', 'kernels.cpu.library_cache'),
+    *('kernels.cpu.compile', 'kernels.cpu.library_cache', 'kernels.slow_kernels'),
     *('session', 'cli', '__init__', '__main__', 'script'),
     *('model.load', 'model.progress'),  # the hint to read a checkpoint ahead goes before the import of torch
 }

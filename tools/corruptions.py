@@ -4,21 +4,24 @@ and what may still come of the folder, besides a GPTQError:
 SAME    a model that answers as before
 FINITE  a model that answers otherwise, for its numbers were changed, but with numbers
 FILLED  a model that lacks nothing, for config.json may claim what no tensor refutes (another rope_theta)
+REFUSED nothing: each answer would be gibberish
 """
 
 import json
+import os
 import struct
 
 import torch
 from safetensors.torch import load_file, save_file
 from support import ACT_ORDER, PLAIN, TINY, copy_tiny, edit_json
 
-SAME, FINITE, FILLED = 'same', 'finite', 'filled'
+SAME, FINITE, FILLED, REFUSED = 'same', 'finite', 'filled', 'refused'
 JSON = ('quantize_config.json', 'config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json')
 INDEX = 'model.safetensors.index.json'
 # fmt: off
 ODD = (
-    None, True, -1, 0, 1, 3, 10**6, 10**30, 0.5, -0.0, float('nan'), float('inf'), '', 'x', 'gptq_v2', 'a\nb\x1b', '\ud800',
+    None, True, -1, 0, 1, 3, 10**6, 10**9, 2**40, 2**63 - 1, 10**30, 0.5, -0.0, float('nan'), float('inf'), '', 'x',
+    'gptq_v2', 'a\nb\x1b', '\ud800',
 )
 ODDER = (
     [], {}, [1], ['x', None], {'a': 1}, '../x', '/dev/zero', '4', 'float16', 'LlamaTokenizer', -(10**30), 'é' * 3000,
@@ -49,9 +52,18 @@ def make_folders(parent):
 
 def damage(folder, rng):
     """One to three damages: (what was done, what may come of it)."""
-    done = [rng.choice(DAMAGES)(folder, rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
-    worst = max((allowed for _, allowed in done), key=(SAME, FINITE, FILLED).index)
+    done = [_damage_once(folder, rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    worst = max((allowed for _, allowed in done), key=(SAME, FINITE, FILLED, REFUSED).index)
+    if len(done) > 1 and worst == REFUSED:
+        worst = FILLED  # a later damage may have taken it out again
     return '; '.join(what for what, _ in done), worst
+
+
+def _damage_once(folder, rng):
+    try:
+        return rng.choice(DAMAGES)(folder, rng)
+    except (MemoryError, RecursionError):  # a file that was made endless before
+        return 'nothing', SAME
 
 
 def weights(folder, rng):
@@ -264,6 +276,66 @@ def tensors(folder, rng):
     return f'{path.name}: {name} ({other}) in way {kind}', allowed
 
 
+def never_filled(folder, rng):
+    """Zeros from within a row to within a later one, or to the end: what a download that preallocates its file leaves."""
+    path = weights(folder, rng)
+    try:
+        header, data = split(path)
+        held = [e for n, e in json.loads(header).items() if n != '__metadata__']
+        places = [e['data_offsets'][0] + rng.randrange(rows) * row + row // 2 for e in held for rows, row in [_rows(e)]]
+        begin = rng.choice([p for p in places if p < len(data) - 300_000])
+        end = rng.choice([len(data), *(p for p in places if p > begin + 200_000)])
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return 'nothing', SAME
+    join(path, header, data[:begin] + bytes(end - begin) + data[end:])
+    return f'{end - begin} bytes of {path.name} were never filled', REFUSED
+
+
+def _rows(entry):
+    """(rows, bytes of a row) of a tensor."""
+    begin, end = entry['data_offsets']
+    rows = max((end - begin) // (entry['shape'][-1] * {'F16': 2, 'F32': 4, 'I32': 4}[entry['dtype']]), 1)
+    return rows, (end - begin) // rows
+
+
+def no_file(folder, rng):
+    """A FIFO, a device, a terabyte or JSON without end in place of a file, or beside them."""
+    names = [p.name for p in folder.iterdir()]
+    name = rng.choice(
+        (*names, 'README.md', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja', 'vocab.json')
+    )
+    path, kind = folder / name, rng.choice(('FIFO', 'device', 'terabyte', 'deep', 'wide'))
+    if path.is_dir():
+        return 'nothing', SAME
+    path.unlink(missing_ok=True)
+    if kind == 'FIFO':
+        os.mkfifo(path)
+    elif kind == 'device':
+        path.symlink_to('/dev/zero')
+    elif kind == 'terabyte':
+        path.touch()
+        os.truncate(path, 2**40)
+    else:
+        path.write_bytes(b'{"a":' * 200_000 if kind == 'deep' else b'[' + b'[],' * 3_500_000 + b'1]')
+    return f'{name} as {kind}', SAME
+
+
+def huge_number(folder, rng):
+    """A whole number of config.json or generation_config.json, or one that transformers knows and the file leaves out."""
+    path = folder / rng.choice(('config.json', 'config.json', 'generation_config.json', 'tokenizer_config.json'))
+    try:
+        value = json.loads(path.read_text(encoding='utf-8'))
+        known = [k for k, v in value.items() if type(v) is int]
+        key = rng.choice(
+            (*known, 'num_labels', 'num_mtp_layers', 'head_dim', 'num_beams', 'max_length', 'pretraining_tp')
+        )
+        value[key] = rng.choice((10**9, 2**31, 2**40, 10**6, -(2**31)))
+    except (ValueError, AttributeError, OSError):
+        return 'nothing', SAME
+    path.write_text(json.dumps(value), encoding='utf-8')
+    return f'{path.name}: {key} is {value[key]}', FILLED if path.name == 'config.json' else SAME
+
+
 DAMAGES = (
     json_bytes,
     json_value,
@@ -275,4 +347,7 @@ DAMAGES = (
     data_bytes,
     tensors,
     tensors,
+    never_filled,
+    no_file,
+    huge_number,
 )

@@ -1,5 +1,6 @@
 """Folders damaged at random end in one sentence or in a model that is right: never in a hang, a crash or a silently wrong
-model. As many as fit in 20 seconds; AIROBOROS_CORRUPTIONS=3000 tries so many. tools/corruptions.py says what is damaged.
+model. Those that once found a fault, and as many more as fit in 15 seconds; AIROBOROS_CORRUPTIONS=3000 tries so many.
+tools/corruptions.py says what is damaged.
 """
 
 import json
@@ -11,8 +12,8 @@ import pytest
 from support import EXTENSIONS, ROOT
 
 COUNT = int(os.environ.get('AIROBOROS_CORRUPTIONS', '0'))
-SECONDS = 20
-SEED = int(os.environ.get('AIROBOROS_CORRUPTIONS_SEED', '2023'))
+SECONDS = 15
+SEED = os.environ.get('AIROBOROS_CORRUPTIONS_SEED', 'kept')
 
 
 def test_damaged_folders(capsys):
@@ -20,7 +21,7 @@ def test_damaged_folders(capsys):
     # takes too long, and says where that was.
     count, seconds = (COUNT, 3600) if COUNT else (10**6, SECONDS)
     done = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'corrupt.py'), str(count), str(seconds), str(SEED)],
+        [sys.executable, str(ROOT / 'tools' / 'corrupt.py'), str(count), str(seconds), SEED],
         env={**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'HF_HUB_OFFLINE': '1', 'PYTHONPATH': str(EXTENSIONS)},
         capture_output=True,
         encoding='utf-8',

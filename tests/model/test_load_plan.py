@@ -38,6 +38,22 @@ def test_the_default_is_the_first_gpu_where_there_is_one(monkeypatch):
         resolve_device(2)
 
 
+def test_a_pytorch_that_was_not_built_for_the_gpu_is_told_before_anything_is_loaded(summary, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_80', 'sm_90'])
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Tesla P40')
+    monkeypatch.setattr(
+        torch.cuda, 'get_device_capability', lambda device: (6, 1) if str(device) == 'cuda:1' else (8, 6)
+    )
+    told = r'was not built for the GPU Tesla P40 \(sm_61\) but for sm_80, sm_90; install a PyTorch that was, or load on the CPU'
+    with pytest.raises(GPTQError, match=told):
+        load(summary, device='cuda:1')
+    with pytest.raises(GPTQError, match=told):
+        make_plan(summary, 'cpu', max_memory={1: '1GiB', 'cpu': '1GiB'})
+    assert resolve_device('cuda:0') == torch.device('cuda', 0)
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 def test_dtypes_one_may_ask_for(dtype):
     model, tokenizer = load(TINY, dtype=dtype, device='cpu')

@@ -69,3 +69,73 @@ def test_no_torch_at_all_is_no_fault(monkeypatch):
     monkeypatch.setattr(devices, 'version', missing)
     monkeypatch.setattr(devices.Path, 'exists', lambda path: False)
     assert devices.default_device() == 'cpu'
+
+
+BUILT_128 = ['sm_75', 'sm_80', 'sm_86', 'sm_90', 'sm_100', 'sm_120']
+
+
+def fake_gpu(monkeypatch, capability, built, hip=None):
+    """A torch that sees one GPU of this capability and was built for `built`."""
+    cuda = SimpleNamespace(
+        get_device_capability=lambda device: capability,
+        get_arch_list=lambda: built,
+        get_device_name=lambda device: 'NVIDIA GeForce GTX 1080',
+    )
+    torch = SimpleNamespace(cuda=cuda, version=SimpleNamespace(hip=hip), __version__='2.9.1+cu128')
+    monkeypatch.setitem(sys.modules, 'torch', torch)
+
+
+@pytest.mark.parametrize('capability', [(6, 1), (7, 0), (5, 2)])
+def test_a_gpu_that_pytorch_was_not_built_for_is_one_sentence(monkeypatch, capability):
+    fake_gpu(monkeypatch, capability, BUILT_128)
+    assert devices.device_problem('cuda:0') == (
+        'PyTorch 2.9.1+cu128 was not built for the GPU NVIDIA GeForce GTX 1080 '
+        f'(sm_{capability[0]}{capability[1]}) but for {", ".join(BUILT_128)}; '
+        'install a PyTorch that was, or load on the CPU.'
+    )
+    assert devices.device_problem('cpu') is None
+
+
+@pytest.mark.parametrize(
+    ('capability', 'built', 'runs'),
+    [
+        ((8, 9), BUILT_128, True),  # Ada by sm_86
+        ((12, 1), BUILT_128, True),
+        ((10, 3), BUILT_128, True),
+        ((8, 0), ['sm_86'], False),  # a minor version goes up only
+        ((9, 0), ['sm_80', 'compute_80'], True),  # PTX is compiled by the driver
+        ((9, 0), ['sm_80'], False),
+        ((7, 5), ['compute_80'], False),
+        ((9, 0), ['sm_90a'], True),
+        ((10, 3), ['sm_100a'], False),
+        ((10, 3), ['sm_100f'], True),
+        ((6, 1), [], True),  # not known
+    ],
+)
+def test_what_pytorch_was_built_for(monkeypatch, capability, built, runs):
+    fake_gpu(monkeypatch, capability, built)
+    assert (devices.device_problem('cuda:0') is None) == runs
+
+
+def test_amd_is_not_judged_by_nvidia_s_names(monkeypatch):
+    fake_gpu(monkeypatch, (11, 0), ['gfx90a'], hip='6.4')
+    assert devices.device_problem('cuda:0') is None
+
+
+def test_before_torch_no_gpu_is_judged(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'torch')
+    assert devices.device_problem('cuda:0') is None
+
+
+@pytest.mark.parametrize(
+    ('build', 'driver', 'told'), [('2.9.0+cpu', True, True), ('2.9.0+cpu', False, False), ('2.9.0+cu128', True, False)]
+)
+def test_a_gpu_beside_a_pytorch_for_the_cpu_is_told(monkeypatch, build, driver, told):
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    monkeypatch.setattr(devices, 'version', lambda package: build)
+    monkeypatch.setattr(devices.Path, 'exists', lambda path: driver)
+    sentence = (
+        'The NVIDIA GPU of this machine is not used: PyTorch 2.9.0+cpu was built for the CPU alone; '
+        'install a PyTorch built for CUDA.'
+    )
+    assert devices.idle_gpu() == (sentence if told else None)

@@ -41,6 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU where there is one)')
     bench.add_argument('--threads', type=int, help='CPU threads (default: as PyTorch chooses)')
     bench.add_argument('--processor-time', action='store_true', help='one thread, by CPU time: for a shared machine')
+    bench.add_argument('--busy', action='store_true', help='decode beside a process that takes one core, too')
     bench.add_argument('--quick', action='store_true', help='shorter prompts, fewer rounds')
     bench.add_argument('--json', metavar='FILE', nargs='?', const='-', help='the whole report, to a file or to stdout')
     bench.add_argument('--plot', metavar='FILE.svg', help='a chart of the speeds')
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.processor_time:
         if str(args.device) != 'cpu':
             raise GPTQError('--processor-time is for CPUs; add --device cpu.')
+        if args.busy:
+            raise GPTQError('--processor-time does not show what --busy measures; leave one of them out.')
         args.threads = 1
         use_processor_time()
     folder = _folder(args)

@@ -15,6 +15,7 @@ import torch
 from ..kernels.cpu.bindings import unavailable_reason
 from ..kernels.cpu.library_cache import will_compile
 from ..preflight.folder_summary import FolderSummary, read_summary
+from .busy import decode_beside_busy_process
 from .clock import clock_name
 from .engines.process import OWN_KERNELS, EngineProcess
 from .engines.protocol import Engine
@@ -51,7 +52,7 @@ def measure(folder: Path, args: argparse.Namespace, step: Callable[[str, int], N
     summary = read_summary(folder, args.checkpoint)
     prefills, contexts = lengths(args.quick, summary.context_length)
     device = args.device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    steps = 7 + len(args.against) + len(prefills) + len(contexts)
+    steps = 7 + args.busy + len(args.against) + len(prefills) + len(contexts)
 
     def begin(name: str) -> None:
         step(name, steps)
@@ -88,6 +89,9 @@ def measure(folder: Path, args: argparse.Namespace, step: Callable[[str, int], N
     report['second_turn'] = _second_turn(own, max(contexts), rounds)
     begin('generate()')
     report['generate'] = _generate(own, contexts[0], count, rounds)
+    if args.busy:
+        begin('decode beside a busy process')
+        report['busy'] = decode_beside_busy_process(own, contexts[0], count, 2 * rounds + 1)
     begin('memory bandwidth')
     report['bandwidth'] = read_bandwidth(device)
     report['engines'] = [

@@ -69,6 +69,11 @@ def as_text(report: Json) -> str:
             f'generate()  {loop["tokens_per_second"]:.1f} tokens/s at a context of {loop["context"]} tokens: '
             f'{loop["overhead_milliseconds"]:+.2f} ms per token over the bare model'
         )
+    if busy := report.get('busy'):
+        lines.append(
+            f'busy core   {busy["busy_tokens_per_second"]:.1f} tokens/s at a context of {busy["context"]} tokens beside a '
+            f'process that takes a core, {busy["ratio"]:.2f} times the {busy["idle_tokens_per_second"]:.1f} without it'
+        )
     return '\n'.join(lines)
 
 

@@ -5,6 +5,8 @@ Standard library alone. Source of the names: the configuration classes of transf
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,9 @@ KV_HEADS_KEYS = ('num_key_value_heads', 'num_kv_heads', 'n_head_kv')
 HIDDEN_SIZE_KEYS = ('hidden_size', 'n_embd', 'd_model')
 CONTEXT_LENGTH_KEYS = ('max_position_embeddings', 'model_max_length', 'max_seq_len', 'n_positions')
 
+# What transformers' config classes loop by, before there is a model: layers of any kind, labels, GPT-Neo's attention_types.
+_LOOPED = re.compile(r'layers?(_|$)|labels$|^depth$|^attention_types$')
+_MAX_LOOPED = 100_000
 _WHOLE_NUMBERS = (
     *(*LAYERS_KEYS, 'hidden_size', 'max_position_embeddings', 'num_attention_heads', 'sliding_window', 'vocab_size'),
 )
@@ -104,6 +109,21 @@ def check_sizes(folder: Path, config: HFConfig, tensor_count: int) -> None:
                 )
             if key in LAYERS_KEYS and value is not None and value > tensor_count:
                 raise GPTQError(f'{path} says {key} is {value}, more than there are tensors; download it again.')
+    for key, value in _whole_numbers(config):
+        if value > _MAX_LOOPED and _LOOPED.search(key):
+            raise GPTQError(f'{path} says {key} is {value}, more than any model has; download it again.')
+
+
+def _whole_numbers(value: Any, key: str = '') -> Iterator[tuple[str, int]]:
+    """(key, number) for each in a config, at any depth; in a list under the key that the list has."""
+    if type(value) is int:
+        yield key, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _whole_numbers(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _whole_numbers(inner, key)
 
 
 # Their config classes tie embeddings and head where the config is silent.

@@ -17,7 +17,7 @@ from .group_index import GroupIndex
 from .linear_spec import BITS, LinearSpec
 from .other_formats import check_tensors_are_gptq
 from .quantize_config import FORMATS, QuantizeConfig
-from .validation import check_g_idx_present, check_no_orphan_tensors
+from .validation import check_g_idx, check_no_orphan_tensors
 
 GROUP_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # that quantisers offer
 _ZERO_WORDS = 3 * 1024  # of a qzeros: enough to see whether its quantiser was symmetric, and whole in 3 bits
@@ -57,7 +57,9 @@ def infer_quantization(
     specs = {module: infer_spec(module, checkpoint, config.group_size) for module in modules}
     if any(spec.desc_act for spec in specs.values()):
         for module in modules:
-            check_g_idx_present(tensors, module, checkpoint.name)
+            name = f'{module}.g_idx'
+            index = checkpoint.group_index(name) if name in tensors else None
+            check_g_idx(index, tensors[f'{module}.scales'].shape[0], module, checkpoint.name)
     step = -(-len(modules) // _ZERO_SAMPLES)
     detected = {
         symmetric_format(specs[m].bits, checkpoint.read_ints(f'{m}.qzeros', _ZERO_WORDS)) for m in modules[::step]

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..errors import GPTQError
 from ..util.regular_file import is_present, read_json
+from .folder_files import check_files
+from .group_index import GroupIndex
 from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
 from .model_types import known_model_types, runs_own_code, with_native_type
@@ -30,10 +32,17 @@ def check_no_orphan_tensors(tensors: Mapping[str, TensorInfo], file: str) -> Non
             raise GPTQError(f'{file} lacks the tensor {module}.qweight, though it holds {name}; download it again.')
 
 
-def check_g_idx_present(tensors: Mapping[str, TensorInfo], module: str, file: str) -> None:
-    """Raises GPTQError where a linear of an act-order file has no g_idx: quantisers write all or none."""
-    if f'{module}.g_idx' not in tensors:
+def check_g_idx(index: GroupIndex | None, groups: int, module: str, file: str) -> None:
+    """Raises GPTQError where a linear of an act-order file has no g_idx, or one that was not filled, which is zeros:
+    quantisers write all or none. `groups` are those of its scales.
+    """
+    if index is None:
         raise GPTQError(f'{file} lacks the tensor {module}.g_idx, and has act-order; download it again.')
+    if groups > 1 and (index.is_zero or index.has_gap):
+        raise GPTQError(
+            f'{file} has act-order, and holds {module}.g_idx with zeros where groups belong: the download was interrupted; '
+            'download it again.'
+        )
 
 
 def check_loadable(
@@ -76,7 +85,10 @@ def check_hf_config(folder: Path, hf_config: HFConfig | None, tensor_count: int)
 
 
 def read_tokenizer_config(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer."""
+    """tokenizer_config.json, empty where there is none. Raises GPTQError where the folder has no file of a tokenizer, or one that
+    would be read without end.
+    """
+    check_files(folder)
     path = folder / 'tokenizer_config.json'
     settings = read_json(path) if is_present(path) else {}
     named_llama = is_llama_tokenizer(settings) and 'tokenizer_class' in settings

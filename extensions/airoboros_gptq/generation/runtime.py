@@ -14,7 +14,7 @@ from .cached_generate import cached_generate
 from .cpu_attention import use_cpu_attention
 from .fused_decode.forward import enable_fused_decode
 from .fused_decode.graph_forward import GraphForward
-from .lm_head import make_input_contiguous
+from .lm_head import make_input_contiguous, use_compiled_lm_head
 from .prompt_cache import PromptCache
 from .throughput import GenerationRecord, Throughput, memory_used
 
@@ -22,7 +22,7 @@ from .throughput import GenerationRecord, Throughput, memory_used
 def attach(model: TransformersModel) -> ModelRuntime:
     """Gives a loaded transformers model its ModelRuntime, as `model.gptq`, and all that goes with it:
 
-    - lm_head takes a contiguous row (lm_head.py);
+    - lm_head takes a contiguous row, and runs in the compiled library where the other linears do (lm_head.py);
     - on a CPU, attention runs in the compiled library, under a name of its own among transformers' attention functions
       (cpu_attention.py);
     - on an NVIDIA GPU, forward() decodes one token as one CUDA graph (fused_decode/);
@@ -32,6 +32,7 @@ def attach(model: TransformersModel) -> ModelRuntime:
     model does not refer to itself.
     """
     make_input_contiguous(model)
+    use_compiled_lm_head(model)
     model_class: Any = type(model)
     with_runtime = _with_runtime(model_class)
     model.gptq = runtime = ModelRuntime(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from ..checkpoint.linear_spec import LinearSpec
@@ -9,7 +11,8 @@ from ..errors import GPTQError
 from .base import Kernel
 from .cpu.kernel import NativeCpuKernel
 from .reference import ReferenceKernel
-from .rules import RULES, refusal, resolve_kernel_name, rule_named, target_of
+from .rules import RULES, KernelRule, refusal, resolve_kernel_name, rule_named, target_of
+from .slow_kernels import describe_slow_kernels
 from .torch_int4 import TorchInt4Kernel
 from .triton.kernel import TritonKernel
 
@@ -34,3 +37,19 @@ def select_kernel(name: str, spec: LinearSpec, device: torch.device) -> type[Ker
     if reason is not None:
         raise GPTQError(refusal(name, reason))
     return kernel
+
+
+def slow_kernels(kernels: Iterable[tuple[Kernel, torch.device]]) -> list[str]:
+    """A sentence for each kind of linears whose kernel, which 'auto' chose, is not the fastest of the device that it is on."""
+    by_device: dict[torch.device, list[tuple[LinearSpec, KernelRule]]] = {}
+    for kernel, device in kernels:
+        by_device.setdefault(device, []).append((kernel.spec, kernel.rule))
+    return [
+        sentence
+        for device, linears in by_device.items()
+        for sentence in describe_slow_kernels(
+            linears,
+            target_of(str(device)),
+            lambda rule, spec, at=device: _BY_NAME[rule.name].unsupported_reason(spec, at),  # type: ignore[misc]
+        )
+    ]

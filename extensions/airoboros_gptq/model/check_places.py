@@ -7,12 +7,13 @@ from ..errors import GPTQError
 from ..util.types import TransformersModel
 from .linear_places import find_place
 from .load_plan import LoadPlan
+from .never_filled import missing_buffers
 from .tensor_names import NameMap
 
 
 def check_places(model: TransformersModel, plan: LoadPlan, names: NameMap) -> None:
     """Raises GPTQError where the model has no place for a quantised linear, or one of another size, where shapes differ, or where
-    the file lacks a weight.
+    the file lacks a weight or a learned buffer.
     """
     file, tensors, specs = plan.checkpoint.name, plan.checkpoint.tensors, plan.specs
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
@@ -41,6 +42,9 @@ def check_places(model: TransformersModel, plan: LoadPlan, names: NameMap) -> No
     for alike in aliases.values():
         if not given & set(alike) and not (tied & set(alike) and tied & given):
             raise GPTQError(f'{file} lacks the tensor {alike[0]}; download it again.')
+    buffers = missing_buffers(model, {names(name) for name in tensors})
+    if buffers:
+        raise GPTQError(f'{file} lacks the tensor {buffers[0]}; download it again.')
 
 
 def _names_of_embeddings(model: TransformersModel) -> set[str]:

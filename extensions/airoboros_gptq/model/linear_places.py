@@ -19,7 +19,7 @@ from ..errors import GPTQError
 from ..kernels.linear import GPTQLinear
 from ..kernels.packing import PackedLinear, dequantize
 from .load_plan import LoadPlan
-from .tensor_checks import cast_floats, check_scales
+from .tensor_checks import cast_floats, check_finite
 
 ReadOnto = Callable[[str, torch.device], torch.Tensor]  # a tensor by its name in the file
 _IN, _OUT = 5, 3  # features of the small copy that is tried
@@ -36,7 +36,7 @@ def place_linear(
     tensors = {part: f'{module}.{part}' for part in TENSOR_PARTS if f'{module}.{part}' in plan.checkpoint.tensors}
     parts = {part: read(tensor, device) for part, tensor in tensors.items()}
     bias = parts.pop('bias', None)
-    check_scales(parts['scales'], tensors['scales'], file)
+    check_finite(parts['scales'], tensors['scales'], file)
     if bias is not None:
         bias = cast_floats(bias, plan.dtype, tensors['bias'], file)
     elif getattr(old, 'bias', None) is not None and 'bias' in old._parameters:

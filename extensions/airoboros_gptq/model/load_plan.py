@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,10 @@ from ..errors import GPTQError
 from ..kernels.cpu.library_cache import will_compile
 from ..kernels.registry import select_kernel
 from ..kernels.rules import default_dtype, resolve_kernel_name, target_of
+from ..preflight.devices import device_problem, idle_gpu
 from ..preflight.folder_summary import FolderSummary
+
+log = logging.getLogger('airoboros_gptq')
 
 # accelerate's: {0: '10GiB', 'cpu': '20GiB'}, in bytes or as text.
 MaxMemory = Mapping[int | str, int | str]
@@ -60,6 +64,9 @@ def make_plan(
     device or dtype that there is not, or a kernel that cannot run this model.
     """
     place, kernel = resolve_device(device), resolve_kernel_name(kernel)
+    for number in max_memory or ():
+        if isinstance(number, int):
+            _check_built_for(torch.device('cuda', number))
     if isinstance(dtype, str):
         dtype = _dtype_named(dtype)
     if place.type == 'cpu' and will_compile():
@@ -89,7 +96,10 @@ def _dtype_named(name: str) -> torch.dtype:
 def resolve_device(device: str | int | torch.device | None) -> torch.device:
     """The device that is meant; CUDA where there is a GPU and none is named. Raises GPTQError for one that is not there."""
     if device is None:
-        return torch.device('cuda', 0) if torch.cuda.is_available() else torch.device('cpu')
+        device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
+        idle = idle_gpu() if device == 'cpu' else None
+        if idle:
+            log.warning(idle)
     if isinstance(device, int):
         device = f'cuda:{device}'
     try:
@@ -100,4 +110,12 @@ def resolve_device(device: str | int | torch.device | None) -> torch.device:
         raise GPTQError(
             f"There is no {place} on this machine; use device='cpu', or install a PyTorch that sees your GPU."
         )
+    _check_built_for(place)
     return place
+
+
+def _check_built_for(place: torch.device) -> None:
+    """Raises GPTQError for a GPU that this PyTorch has no kernels for, at which the first of them would fail."""
+    problem = device_problem(str(place))
+    if problem is not None:
+        raise GPTQError(problem)

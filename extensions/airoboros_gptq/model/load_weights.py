@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ from ..util.types import TransformersModel
 from .device_map import Devices, device_of
 from .linear_places import place_linear
 from .load_plan import LoadPlan
+from .never_filled import check_filled, is_offset_norm, is_zero_linear
 from .progress import Progress
 from .tensor_checks import cast_floats
 from .tensor_names import NameMap
@@ -45,7 +47,9 @@ def load_weights(model: PreTrainedModel, plan: LoadPlan, names: NameMap, devices
     with PrefetchReader(open_tensors(plan.checkpoint), modules.values()) as reader:
 
         def read(name: str, device: torch.device) -> torch.Tensor:
-            return _read(reader, name, device, file)
+            value = _read(reader, name, file)
+            check_filled(value, name, file, partial(_may_be_zero, model, plan, names, reader, name))
+            return value.to(device)
 
         for module, held in modules.items():
             reader.advance()
@@ -83,11 +87,24 @@ def _by_module(tensors: Mapping[str, TensorInfo]) -> dict[str, list[str]]:
     return grouped
 
 
-def _read(reader: ReadTensor, name: str, device: torch.device, file: str) -> torch.Tensor:
+def _read(reader: ReadTensor, name: str, file: str) -> torch.Tensor:
     try:
-        return reader(name).to(device)
+        return reader(name)
     except (OSError, SafetensorError) as e:
         raise GPTQError(f'{file} holds {name}, which cannot be read ({e}); download it again.') from e
+
+
+def _may_be_zero(model: nn.Module, plan: LoadPlan, names: NameMap, reader: ReadTensor, name: str) -> bool:
+    """Whether a tensor of the file is right with nothing but zeros in it."""
+    module, _, part = name.rpartition('.')
+    if module not in plan.specs:
+        return is_offset_norm(_owner(model, names(name)))
+    if part not in ('qweight', 'qzeros'):
+        return False
+    qweight, qzeros, scales = (
+        _read(reader, f'{module}.{p}', plan.checkpoint.name) for p in ('qweight', 'qzeros', 'scales')
+    )
+    return not qweight.any() and is_zero_linear(qzeros, scales)
 
 
 def _trim_heap() -> None:
@@ -98,13 +115,17 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def _owner(model: nn.Module, name: str) -> nn.Module | None:
+    """The module that a parameter or buffer of this name belongs to; None where there is none."""
+    try:
+        return model.get_submodule(name.rpartition('.')[0])
+    except AttributeError:
+        return None
+
+
 def set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype, file: str) -> None:
     """Makes `value` the parameter or buffer called `name`, cast to `dtype` if it is floating."""
-    owner_name, _, leaf = name.rpartition('.')
-    try:
-        owner = model.get_submodule(owner_name)
-    except AttributeError:
-        owner = None
+    owner, leaf = _owner(model, name), name.rpartition('.')[2]
     old = getattr(owner, leaf, None)
     if owner is None or not isinstance(old, torch.Tensor):
         # Files of 2023 carry rotary tables and attention masks that transformers now computes by itself.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..checkpoint.model_types import runs_own_code, with_native_type
 from ..errors import GPTQError, quote_error
+from .bounded_build import bounded_build
 from .load_plan import LoadPlan
 from .untrusted_config import drop_code_names
 from .vision import remove_vision
@@ -37,8 +40,8 @@ def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTraine
     from accelerate import init_empty_weights
 
     folder, attention = plan.summary.folder, plan.attn_implementation
-    try:
-        config, model_class = resolved or resolve(plan)
+    config, model_class = resolved or resolve(plan)
+    with _one_sentence(folder, attention):
         drop_code_names(config, plan.trust_remote_code)
         if attention in (None, 'sdpa') and getattr(config, 'attn_logit_softcapping', None):
             # Gemma-2's. sdpa leaves the capping out: transformers 5.6 takes it without a word, 5.23 refuses it. The
@@ -49,27 +52,41 @@ def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTraine
             config._attn_implementation = attention
         dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
         setattr(config, dtype_key, plan.dtype)
-        with init_empty_weights(include_buffers=False), _no_init_weights():  # random numbers for a 7B take 0.4 s
+        tensors = plan.checkpoint.tensors.values()
+        bounds = bounded_build(len(tensors), sum(info.end - info.begin for info in tensors))
+        # Random numbers for a 7B would take 0.4 s.
+        with init_empty_weights(include_buffers=False), _no_init_weights(), bounds:
             model: PreTrainedModel = model_class.from_config(config, trust_remote_code=plan.trust_remote_code)
-    except MemoryError:
-        raise
-    except Exception as e:  # a wrong config makes transformers and torch raise nearly anything
-        how = f' with attn_implementation={attention!r}' if attention else ''
-        raise GPTQError(
-            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {quote_error(e)}'
-        ) from e
     if remove_vision(model) or config.model_type != (plan.summary.hf_config or {}).get('model_type', config.model_type):
         _tell_language_half(folder, model)
     return model
 
 
+@contextlib.contextmanager
+def _one_sentence(folder: Path, attention: str | None = None) -> Iterator[None]:
+    """Makes a GPTQError of what transformers raises for a config: nearly anything, as it computes with what it says."""
+    try:
+        yield
+    except (MemoryError, GPTQError):
+        raise
+    except Exception as e:
+        how = f' with attn_implementation={attention!r}' if attention else ''
+        raise GPTQError(
+            f'{folder / "config.json"} describes a model that transformers cannot build{how}: {quote_error(e)}'
+        ) from e
+
+
 def resolve(plan: LoadPlan) -> Resolved:
     """The config of the language model and the Auto class that builds it, as from_pretrained() finds them: where a model has a
-    class for its text alone, that one and the config nested in the folder's.
+    class for its text alone, that one and the config nested in the folder's. Raises GPTQError where transformers cannot read it.
     """
+    with _one_sentence(plan.summary.folder):
+        return _resolve(_read_config(plan.summary.folder, plan.summary.hf_config or {}, plan.trust_remote_code), plan)
+
+
+def _resolve(config: PreTrainedConfig, plan: LoadPlan) -> Resolved:
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    config = _read_config(plan.summary.folder, plan.summary.hf_config or {}, plan.trust_remote_code)
     causal = AutoModelForCausalLM._model_mapping
     text = config.get_text_config(decoder=True)
     if hasattr(config, 'auto_map') and plan.trust_remote_code:

@@ -15,6 +15,14 @@ from ..util.regular_file import is_present, read_json
 log = logging.getLogger('airoboros_gptq')
 
 
+# Sequences, tokens or layers that a step computes at once: time and memory grow by them.
+_COUNTS = (
+    *('num_beams', 'num_return_sequences', 'num_beam_groups', 'num_assistant_tokens', 'prompt_lookup_num_tokens'),
+    *('assistant_early_exit', 'encoder_no_repeat_ngram_size'),
+)
+_MAX_COUNT = 100
+
+
 def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Gives the model the settings of generation_config.json with the ids of special_ids(), and its config those ids. Ends
     are claimed by generation_config.json, else by config.json. Raises GPTQError where transformers refuses the settings.
@@ -34,13 +42,26 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
             ', '.join(map(str, refused)),
             ids['eos_token_id'],
         )
-    settings = {k: v for k, v in claimed.items() if k not in ids and not k.startswith('_')}
+    _check_counts(path, claimed)
+    settings = {k: v for k, v in claimed.items() if k not in ids and not k.startswith('_') and not _is_static(k, v)}
     try:
         model.generation_config = GenerationConfig(**{**settings, **ids})
     except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
         raise GPTQError(f'{path} holds what transformers refuses ({quote_error(e)}); correct it or remove it.') from e
     for key, value in ids.items():
         setattr(model.config, key, value)
+
+
+def _check_counts(path: Path, claimed: dict[str, Any]) -> None:
+    for key in _COUNTS:
+        value = claimed.get(key)
+        if isinstance(value, (int, float)) and value > _MAX_COUNT:
+            raise GPTQError(f'{path} says {key} is {value}, more than {_MAX_COUNT}; correct it or remove it.')
+
+
+def _is_static(key: str, value: object) -> bool:
+    """Whether a setting asks for a KV cache that is allocated for all of max_length at once, whatever that says."""
+    return key == 'cache_implementation' and 'static' in str(value)
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase, claimed_eos: object = None) -> dict[str, Any]:

@@ -44,12 +44,3 @@ def dtype_name(dtype: torch.dtype) -> str:
 def wider_dtypes(dtype: torch.dtype) -> str:
     """The dtypes that a user may choose in place of one that overflows."""
     return 'float32' if dtype is torch.bfloat16 else 'bfloat16 or float32'
-
-
-def check_scales(scales: torch.Tensor, name: str, file: str) -> None:
-    """Raises GPTQError for scales that no quantiser writes. All zero is what a preallocated, unfinished download has."""
-    check_finite(scales, name, file)
-    if not scales.any():
-        raise GPTQError(
-            f'{file} holds {name} with nothing but zeros in it: the download was interrupted; download it again.'
-        )

@@ -15,9 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint.torch_pickle import SUFFIXES
 from ..checkpoint.validation import is_llama_tokenizer, read_tokenizer_config
+from ..checkpoint.weight_files import INDEX, SUFFIX
 from ..errors import GPTQError, quote_error
-from ..util.regular_file import is_present, read_bytes, read_json
+from ..util.regular_file import MAX_VOCABULARY, is_present, read_bytes, read_json
 from .sentencepiece_model import convert_sentencepiece
 from .spacing import is_sentencepiece, restore_spacing
 
@@ -52,6 +54,11 @@ def load_tokenizer(
     has_json = (folder / 'tokenizer.json').is_file()
     options: dict[str, Any] = {'trust_remote_code': trust_remote_code}
     try:
+        if any(_names_file(*setting) for setting in settings.items()):
+            with tempfile.TemporaryDirectory() as copy:
+                _copy_settings(folder, Path(copy), settings)
+                _copy_vocabulary(folder, Path(copy))
+                return _named(load_tokenizer(Path(copy), use_fast, trust_remote_code, None, config), folder)
         if not use_fast and _has_slow_tokenizers():
             return _auto_tokenizer(folder, config, use_fast=False, **options)
         if settings.get('add_prefix_space') is not None and is_llama_tokenizer(settings) and _has_slow_tokenizers():
@@ -125,8 +132,31 @@ def _copy_settings(folder: Path, target: Path, settings: dict[str, Any]) -> None
                 copy = target / path.relative_to(folder)
                 copy.parent.mkdir(exist_ok=True)
                 copy.write_bytes(read_bytes(path, _MAX_SETTINGS))
-    typed = {k: {'__type': 'AddedToken', **v} if _lacks_type(v) and k in _SPECIAL else v for k, v in settings.items()}
+    kept = {k: v for k, v in settings.items() if not _names_file(k, v)}
+    typed = {k: {'__type': 'AddedToken', **v} if _lacks_type(v) and k in _SPECIAL else v for k, v in kept.items()}
     (target / 'tokenizer_config.json').write_text(json.dumps(typed), encoding='utf-8')
+
+
+def _copy_vocabulary(folder: Path, target: Path) -> None:
+    """Copies the rest of a folder but its weights."""
+    for path in folder.iterdir():
+        is_weights = path.name.endswith((SUFFIX, INDEX, *SUFFIXES))
+        if (
+            path.is_file()
+            and not is_weights
+            and not (target / path.name).exists()
+            and path.stat().st_size <= MAX_VOCABULARY
+        ):
+            shutil.copyfile(path, target / path.name)
+
+
+def _names_file(key: str, value: object) -> bool:
+    """Whether a setting of tokenizer_config.json says where a file is: transformers to 5.6 opens it, wherever that is, in
+    place of the folder's own. It never writes such settings; old folders have them from the machine that they were made on.
+    """
+    if key == 'fast_tokenizer_files':  # names of the folder's own, for several versions
+        return any(c in str(value) for c in '/\\')
+    return key.endswith('_file') and key != 'special_tokens_map_file' and bool(value)
 
 
 def _named(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:

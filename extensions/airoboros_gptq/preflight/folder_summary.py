@@ -19,9 +19,10 @@ from ..checkpoint.quantize_config import QuantizeConfig, read_quantize_config
 from ..checkpoint.weight_files import find_checkpoints
 from ..clean_text import clean_json, clean_text
 from ..errors import GPTQError
-from ..kernels.rules import kernel_problem
+from ..kernels.rules import kernel_problem, replace_removed
+from ..kernels.slow_kernels import slow_kernel_notes
 from ..util.formatting import format_bytes
-from .devices import free_memory
+from .devices import device_problem, free_memory
 from .memory_estimate import MemoryEstimate, estimate_memory
 
 _MAX_CELL = 600  # characters of a value in a table; a sentence that compares two configs has half
@@ -73,8 +74,12 @@ class FolderSummary:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each setting of a config that the tensors refute, and for a kernel that cannot run. Cleaned."""
-        sentences = [*self.quantization.config_mismatches, self.kernel_problem]
+        """A sentence for each setting of a config that the tensors refute, for a kernel that cannot run, one that 'auto' takes
+        though it is slow, and a GPU that PyTorch was not built for. Cleaned.
+        """
+        device, specs = self.memory.device, self.quantization.specs.values()
+        slow = slow_kernel_notes(specs, device) if replace_removed(self.kernel) == 'auto' else []
+        sentences = [*self.quantization.config_mismatches, self.kernel_problem, *slow, device_problem(device)]
         return [clean_text(sentence, _MAX_CELL) for sentence in sentences if sentence]
 
     @property

@@ -146,8 +146,8 @@ def test_scales_that_fp16_cannot_hold(library):
 
 
 @needs_library
-def test_it_works_on_the_threads_of_pytorch():
-    """A pool of its own would spin against PyTorch's."""
+def test_prompts_run_on_the_threads_of_pytorch():
+    """Helpers would have to share the cores with them."""
     program = (
         'import os, torch; torch.set_num_threads(2); from random_linears import *\n'
         'from airoboros_gptq.checkpoint.linear_spec import LinearSpec\n'

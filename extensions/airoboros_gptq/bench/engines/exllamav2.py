@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...util.regular_file import read_json
 from ..synthetic import CONTEXT
 from .protocol import StepwiseEngine, random_prompt, serve
 
@@ -27,7 +27,7 @@ class ExLlamaV2Engine(StepwiseEngine):
         self._model = ExLlamaV2(settings)
         self._model.load()
         self._cache = ExLlamaV2Cache(self._model, max_seq_len=settings.max_seq_len)
-        vocabulary = json.loads((folder / 'config.json').read_text(encoding='utf-8'))['vocab_size']
+        vocabulary = read_json(folder / 'config.json')['vocab_size']
         self.ids = random_prompt(vocabulary)
         self.about = {'version': version('exllamav2'), 'running': 'GPTQ, fp16 cache'}
 

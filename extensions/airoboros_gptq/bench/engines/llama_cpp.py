@@ -4,7 +4,6 @@ quantiser writes it. A block of Q4_0 is 32 weights: an fp16 scale and 16 bytes o
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...util.cache_dir import cache_folder
+from ...util.regular_file import read_json
 from ..clock import now
 from ..synthetic import CONTEXT, vocabulary_pieces
 from .protocol import serve
@@ -27,7 +27,7 @@ class LlamaCppEngine:
         import numpy as np
         from llama_cpp import Llama
 
-        config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
+        config = read_json(folder / 'config.json')
         path = random_gguf(config)
         self._llama = Llama(
             str(path),

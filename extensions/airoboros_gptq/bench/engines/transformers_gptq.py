@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...util.regular_file import read_json
 from ..clock import now
 from .protocol import StepwiseEngine, random_prompt, serve
 
@@ -23,8 +24,8 @@ class TransformersEngine(StepwiseEngine):
         self._torch, self._new_cache, self._device = torch, DynamicCache, device
         with tempfile.TemporaryDirectory() as temporary:
             standard = Path(temporary)
-            config = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
-            quantize_config = json.loads((folder / 'quantize_config.json').read_text(encoding='utf-8'))
+            config = read_json(folder / 'config.json')
+            quantize_config = read_json(folder / 'quantize_config.json')
             config['quantization_config'] = {'quant_method': 'gptq', **quantize_config}
             (standard / 'config.json').write_text(json.dumps(config), encoding='utf-8')
             weights = sorted(folder.glob('*.safetensors'))[0]

@@ -1,4 +1,4 @@
-"""The compiled library as functions over tensors: repack() and gemm(), and attend() in attention.py."""
+"""The compiled library as functions over tensors: repack() and gemm(), attend() in attention.py, dense() in dense.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from ...checkpoint.linear_spec import LinearSpec
 from ...errors import first_line
 from ..packing import PackedLinear, dequantize, narrow_scales, row_order
 from ..rules import NATIVE_CPU
-from .attention import attend, reference
+from .attention import attend
+from .attention import reference as attention_reference
 from .compile import CompileError
+from .dense import dense
+from .dense import reference as dense_reference
 from .dtypes import DTYPE_CODES
 from .library_cache import compiled_library
 
@@ -26,13 +29,15 @@ _P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _SIGNATURES: dict[str, list[type]] = {
     'gptq_tile_columns': [],
     'gptq_instruction_set': [],
-    'gptq_set_openmp': [_P] * 3,
+    'gptq_set_openmp': [_P] * 2,
     'gptq_advise_huge_pages': [_P, _L],
     'gptq_repack': [*[_P] * 4, *[_L] * 3, *[_I] * 3, *[_P] * 3, _I],
     'gptq_gemm': [_P, _P, _L, _I, *[_P] * 4, *[_L] * 4, *[_I] * 3],
     'gptq_attention': [*[_P] * 4, _I, _P, ctypes.c_float, _I],
+    'gptq_dense': [*[_P] * 3, _I, *[_L] * 3, _I],
+    'gptq_delay_threads': [_L],
 }
-_OPENMP_ENTRY_POINTS = ('GOMP_parallel', 'omp_get_thread_num', 'omp_get_num_threads')
+_OPENMP_ENTRY_POINTS = ('GOMP_parallel', 'omp_get_thread_num')
 
 
 class TiledWeight(NamedTuple):
@@ -136,7 +141,7 @@ def _library_or_reason() -> tuple[ctypes.CDLL | None, str | None]:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """A compiled library with its signatures, working on PyTorch's threads. Raises OSError where it cannot be loaded."""
+    """A compiled library with its signatures, and PyTorch's threads for large jobs. Raises OSError where it cannot be loaded."""
     library = ctypes.CDLL(str(path))
     for function, arguments in _SIGNATURES.items():
         getattr(library, function).argtypes = arguments
@@ -166,9 +171,13 @@ def check_library(library: ctypes.CDLL) -> None:
             expected = x @ weight
             if not torch.dist(gemm(library, x, tiled, spec), expected) < 1e-3 * expected.norm():
                 raise RuntimeError(f'it computes {bits} bits wrongly')
+    x, matrix = torch.randn(3, 512, generator=generator), torch.randn(301, 512, generator=generator)
+    expected = dense_reference(x, matrix)
+    if not torch.dist(dense(library, x, matrix), expected) < 1e-4 * expected.norm():
+        raise RuntimeError('it computes an lm_head wrongly')
     for rows in (1, 20):
         q, k, v = (torch.randn(1, heads, n, 48, generator=generator) for heads, n in ((2, rows), (1, 600), (1, 600)))
-        expected = reference(q, k, v, 0.1)
+        expected = attention_reference(q, k, v, 0.1)
         if not torch.dist(attend(library, q, k, v, 0.1), expected) < 1e-4 * expected.norm():
             raise RuntimeError(f'it computes the attention of {rows} rows wrongly')
 

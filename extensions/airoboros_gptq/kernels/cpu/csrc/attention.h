@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "dtypes.h"
+#include "parallel_for.h"
 #include "simd.h"
 
 namespace {
@@ -15,6 +16,7 @@ struct Attention {
     int64_t heads, kv_heads, q_len, dim, kv_len;
     int64_t q_head_stride, q_token_stride, k_head_stride, k_token_stride, v_head_stride, v_token_stride;
     float scale;
+    bool on_openmp() const { return is_prompt(q_len, heads * dim); }
     int64_t heads_per_kv() const { return heads / kv_heads; }
     int64_t queries() const { return heads_per_kv() * q_len; }  // of one KV head: [heads_per_kv][q_len]
     int64_t visible_keys(int64_t i) const { return kv_len - q_len + i % q_len + 1; }  // of query i
@@ -43,12 +45,6 @@ inline VecF32 exp_nonpositive(VecF32 x) {
     p = fmadd(p, r, splat(5.0000001201e-1f));
     p = add(fmadd(p, mul(r, r), r), splat(1.0f));
     return scale_by_power_of_2(p, n);
-}
-
-template <int DTYPE> ALWAYS_INLINE inline VecF32 load(const void* p, int64_t i) {
-    if constexpr (DTYPE == F32) return load_f32((const float*)p + i);
-    if constexpr (DTYPE == F16) return load_f16((const uint16_t*)p + i);
-    return load_bf16((const uint16_t*)p + i);
 }
 
 // Prefetches one key or value [dim].

@@ -1,8 +1,10 @@
-// Single elements of the dtypes that tensors have.
+// Elements of the dtypes that tensors have, single and as vectors.
 #pragma once
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "simd.h"
 
 namespace {
 
@@ -30,6 +32,13 @@ template <int DTYPE> inline void store_element(void* p, int64_t i, float value) 
         const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;  // to nearest, ties to even
         ((uint16_t*)p)[i] = (bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded;
     }
+}
+
+// LANES elements from the i-th on.
+template <int DTYPE> ALWAYS_INLINE inline VecF32 load(const void* p, int64_t i) {
+    if constexpr (DTYPE == F32) return load_f32((const float*)p + i);
+    if constexpr (DTYPE == F16) return load_f16((const uint16_t*)p + i);
+    return load_bf16((const uint16_t*)p + i);
 }
 
 }  // namespace

@@ -9,11 +9,12 @@
 #include <algorithm>
 
 #include "attention.h"
-#include "openmp_pool.h"
+#include "parallel_for.h"
 
 namespace {
 
 constexpr int QUERY_BLOCK = 64;  // queries side by side
+constexpr double PREFILL_PRODUCTS_PER_NS = 5 * LANES;  // about what one thread does
 
 // c[N][VECTORS] += a[N][depth] * b[depth][VECTORS]
 template <int N, int VECTORS>
@@ -120,7 +121,8 @@ template <int DTYPE> int attend_blocks(const Attention& a, int threads) {
     threads = (int)std::max<int64_t>(1, std::min<int64_t>(threads, tasks));
     float* workspace = (float*)aligned_alloc(64, threads * BLOCK_WORKSPACE * sizeof(float));
     if (!workspace) return 1;
-    parallel_for(threads, tasks, [&](int64_t task, int64_t thread) {
+    const Cost cost = {2.0 * a.heads * a.q_len * a.kv_len * a.dim / PREFILL_PRODUCTS_PER_NS, a.on_openmp()};
+    parallel_for(threads, tasks, cost, [&](int64_t task, int64_t thread) {
         attend_query_block<DTYPE>(a, task / blocks, task % blocks * QUERY_BLOCK, workspace + thread * BLOCK_WORKSPACE);
     });
     free(workspace);

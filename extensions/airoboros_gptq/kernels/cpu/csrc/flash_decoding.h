@@ -9,11 +9,12 @@
 #include <algorithm>
 
 #include "attention.h"
-#include "openmp_pool.h"
+#include "parallel_for.h"
 
 namespace {
 
 constexpr int SPLIT_KEYS = 512;  // keys of one task, whatever the number of threads
+constexpr double READ_BYTES_PER_NS = 26, DECODE_PRODUCTS_PER_NS = 1.7 * LANES;  // about what one thread does
 
 // Of one query: the largest score so far, the sum of the weights, the weighted values acc [dim].
 struct SoftmaxState {
@@ -84,7 +85,9 @@ template <int DTYPE> int attend_few(const Attention& a, int threads) {
         for (int64_t i = 0; i < n; i++)
             for (int64_t d = 0; d < a.dim; d++)
                 queries[(h * n + i) * a.dim + d] = load_element<DTYPE>(a.q, a.q_offset(h, i) + d) * a.scale;
-    parallel_for(std::min<int64_t>(threads, tasks), tasks, [&](int64_t task, int64_t) {
+    const double read = 2.0 * a.kv_heads * a.kv_len * a.dim * ITEM_BYTES<DTYPE>, products = 2.0 * a.heads * a.q_len * a.kv_len * a.dim;
+    const Cost cost = {std::max(read / READ_BYTES_PER_NS, products / DECODE_PRODUCTS_PER_NS), a.on_openmp()};
+    parallel_for(threads, tasks, cost, [&](int64_t task, int64_t) {
         const int64_t h = task / splits, first = task % splits * SPLIT_KEYS, end = std::min(first + SPLIT_KEYS, a.kv_len);
         float* states = workspace + task * n * state_size;
         for (int64_t i = 0; i < n; i++) {

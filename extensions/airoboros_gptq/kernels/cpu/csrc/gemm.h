@@ -14,7 +14,7 @@
 
 #include "activations.h"
 #include "dtypes.h"
-#include "openmp_pool.h"
+#include "parallel_for.h"
 #include "simd.h"
 #include "weight_layout.h"
 
@@ -25,6 +25,9 @@ constexpr int VECTORS = TILE / LANES;    // of one tile
 constexpr int LOOP_VECTORS = 2;          // of those, how many one inner loop works on
 constexpr int PREFETCH_DISTANCE = 2048;  // bytes
 constexpr int MAX_GEMV_ROWS = 4;         // rows of a panel whose sums gemv_panel() keeps in registers
+
+// About what one thread does, to tell small jobs from large ones.
+constexpr double BYTES_PER_NS = 32, PRODUCTS_PER_NS = 12 * LANES, QUANTIZE_NS = 0.5;
 
 // Prefetches weights: the hardware's own prefetching stops at the border of each page.
 template <int BYTES> ALWAYS_INLINE inline void prefetch(const void* p) {
@@ -196,11 +199,13 @@ template <int DTYPE, int BITS> int gemm(const Weight& w, const void* x, void* y,
                                          (int32_t*)(workspace + pairs + scales), n, panel};
         const char* from = (const char*)x + start * w.inputs * size;
         char* to = (char*)y + start * w.outputs * size;
-        const int64_t tasks = n * blocks;  // a few are done sooner than a thread wakes
-        parallel_for(tasks * w.block < 8192 ? 1 : threads, tasks, [&](int64_t i, int64_t) {
+        const bool on_openmp = is_prompt(n, std::max(w.inputs, w.outputs));
+        parallel_for(threads, n * blocks, {n * w.inputs * QUANTIZE_NS, on_openmp}, [&](int64_t i, int64_t) {
             quantize_block<DTYPE, BITS>(w, activations, from, i / blocks, i % blocks);
         });
-        parallel_for(threads, tiles, [&](int64_t tile, int64_t thread) {
+        const double weight_bytes = (double)w.words() * 4 * w.outputs, products = (double)n * w.inputs * w.outputs;
+        const Cost cost = {std::max(weight_bytes / BYTES_PER_NS, products / PRODUCTS_PER_NS), on_openmp};
+        parallel_for(threads, tiles, cost, [&](int64_t tile, int64_t thread) {
             float* tile_sums = (float*)(workspace + pairs + 2 * scales + thread * (sums + unpacked));
             gemm_tile<BITS>(w, activations, tile, tile_sums, (int32_t*)((char*)tile_sums + sums));
             const int64_t column = tile * TILE, columns = std::min<int64_t>(TILE, w.outputs - column);

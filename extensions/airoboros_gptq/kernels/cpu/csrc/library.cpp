@@ -4,11 +4,12 @@
 #include <sys/mman.h>
 
 #include "attention.h"
+#include "dense.h"
 #include "dtypes.h"
 #include "flash_attention.h"
 #include "flash_decoding.h"
 #include "gemm.h"
-#include "openmp_pool.h"
+#include "parallel_for.h"
 #include "repack.h"
 #include "weight_layout.h"
 
@@ -26,11 +27,13 @@ extern "C" {
 
 int gptq_tile_columns() { return TILE; }
 
-// The entry points of the OpenMP runtime that PyTorch uses; without them one thread works.
-void gptq_set_openmp(void (*parallel)(void (*)(void*), void*, unsigned, unsigned), int (*thread_num)(),
-                     int (*num_threads)()) {
-    openmp = {parallel, thread_num, num_threads};
+// The entry points of the OpenMP runtime that PyTorch uses; without them large jobs go to the helpers too.
+void gptq_set_openmp(void (*parallel)(void (*)(void*), void*, unsigned, unsigned), int (*thread_num)()) {
+    openmp = {parallel, thread_num};
 }
+
+// For tests: threads wait as long at each point where others may overtake them.
+void gptq_delay_threads(int64_t ns) { pool.delay_ns.store(ns); }
 
 // What the compiler was allowed to use.
 const char* gptq_instruction_set() {
@@ -70,6 +73,15 @@ int gptq_gemm(const void* x, void* y, int64_t rows, int dtype, const uint32_t* c
     return gemm<BF16, 8>(w, x, y, rows, threads);
 }
 
+// x [rows, inputs] to y [rows, outputs], weight [outputs, inputs], all of `dtype`. `inputs` is a multiple of DENSE_STEP. Returns
+// 0, or 1 where memory ran out.
+int gptq_dense(const void* x, const void* weight, void* y, int dtype, int64_t rows, int64_t inputs, int64_t outputs,
+               int threads) {
+    if (dtype == F32) return dense<F32>(x, weight, y, rows, inputs, outputs, threads);
+    if (dtype == F16) return dense<F16>(x, weight, y, rows, inputs, outputs, threads);
+    return dense<BF16>(x, weight, y, rows, inputs, outputs, threads);
+}
+
 // Attention of the last q_len of kv_len tokens (attention.h), all tensors of `dtype`; `sizes` are Attention's from `heads` on.
 // dim is a multiple of 16, at most MAX_HEAD_DIM. Returns 0, or 1 where memory ran out.
 int gptq_attention(const void* q, const void* k, const void* v, void* y, int dtype, const int64_t* sizes, float scale,
@@ -78,7 +90,6 @@ int gptq_attention(const void* q, const void* k, const void* v, void* y, int dty
         *(const int64_t(*)[11])sizes;
     const Attention a = {q,      k,      v,       y,      heads,   kv_heads, q_len,   dim,
                          kv_len, q_head, q_token, k_head, k_token, v_head,   v_token, scale};
-    if (heads * q_len * kv_len * dim < 65536) threads = 1;  // done sooner than a thread wakes
     if (dtype == F32) return attend<F32>(a, threads);
     if (dtype == F16) return attend<F16>(a, threads);
     return attend<BF16>(a, threads);

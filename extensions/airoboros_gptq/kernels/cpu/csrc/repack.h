@@ -5,10 +5,12 @@
 
 #include <algorithm>
 
-#include "openmp_pool.h"
+#include "parallel_for.h"
 #include "weight_layout.h"
 
 namespace {
+
+constexpr double REPACK_NS = 0.2;  // of a code, about
 
 // The code of input k in column n of a file's qweight [K * bits / 32][N].
 template <int BITS> inline uint32_t code_at(const uint32_t* qweight, int64_t columns, int64_t k, int64_t n) {
@@ -48,7 +50,7 @@ void repack_codes(const uint32_t* qweight, const int32_t* order, int64_t inputs,
                 if (columns < TILE) memset(to + columns, 0, (TILE - columns) * 4);
             }
     };
-    parallel_for(std::min<int64_t>(threads, strips), strips, repack_strip);
+    parallel_for(threads, strips, {inputs * outputs * REPACK_NS, true}, repack_strip);
 }
 
 }  // namespace
@@ -78,6 +80,6 @@ extern "C" int gptq_repack(const uint32_t* qweight, const uint32_t* qzeros, cons
             }
         }
     };
-    parallel_for(std::min<int64_t>(threads, tiles), tiles, repack_groups);
+    parallel_for(threads, tiles, {groups * outputs * 2.0, true}, repack_groups);
     return 0;
 }
