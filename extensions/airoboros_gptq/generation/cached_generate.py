@@ -22,7 +22,7 @@ from .weights_fingerprint import WeightsFingerprint
 # Settings of generate() under which there is more than one sequence, another cache, or another way of decoding.
 _PLAIN_SETTINGS = {
     **{name: (None, 1) for name in ('num_beams', 'num_beam_groups', 'num_return_sequences')},
-    **{name: (None, False) for name in ('return_dict_in_generate', 'token_healing', 'synced_gpus')},
+    **{name: (None, False) for name in ('return_dict_in_generate', 'token_healing', 'synced_gpus', 'use_mtp')},
     **{
         name: (None,)
         for name in (
@@ -64,14 +64,16 @@ def cached_generate(
     if ids is None:
         return transformers_generate(model, *args, **kwargs)
     state = WeightsFingerprint(model)
-    reserve = min(_setting(model, kwargs, 'max_new_tokens') or _EXPECTED_ANSWER, _EXPECTED_ANSWER)
+    reserve = min([_EXPECTED_ANSWER, *filter(None, _settings(model, kwargs, 'max_new_tokens'))])
     cache = prompt_cache.acquire(ids, state, reserve)
     if cache is None:
         cache = make_cache(model, len(ids) + reserve)
     if cache is None:
         return transformers_generate(model, *args, **kwargs)
     try:
-        loop = custom_generate_kwargs(kwargs.get('streamer'))
+        # transformers keeps a tokenizer from a call with a function of its own, and stop strings cannot do without one.
+        needs_tokenizer = any(_settings(model, kwargs, 'stop_strings'))
+        loop = {} if needs_tokenizer else custom_generate_kwargs(kwargs.get('streamer'))
         return transformers_generate(model, *args, **kwargs, **{cache_name(type(model)): cache}, **loop)
     except Exception as e:
         if is_out_of_memory(e):
@@ -98,7 +100,7 @@ def cacheable_prompt(model, args: tuple, kwargs: dict) -> torch.Tensor | None:
     """The prompt's ids [n], on the CPU, where a call of generate() is for one sequence without padding, greedy or sampled,
     from ids alone; None for any other.
     """
-    if len(args) > 1 or model.training:
+    if len(args) > 1 or model.training or _prepares_inputs_otherwise(model):
         return None
     prompts = [ids for ids in (*args, kwargs.get('inputs'), kwargs.get('input_ids')) if ids is not None]
     if len(prompts) != 1 or not _is_one_sequence(prompts[0]):
@@ -106,15 +108,24 @@ def cacheable_prompt(model, args: tuple, kwargs: dict) -> torch.Tensor | None:
     forward_arguments = inspect.signature(type(model).forward).parameters
     if any(v is not None and k in forward_arguments and k not in _FORWARD_ARGUMENTS for k, v in kwargs.items()):
         return None
-    if any(_setting(model, kwargs, name) not in plain for name, plain in _PLAIN_SETTINGS.items()):
+    if any(value not in plain for name, plain in _PLAIN_SETTINGS.items() for value in _settings(model, kwargs, name)):
         return None
     ids = prompts[0][0].to('cpu')
     mask = kwargs.get('attention_mask')
     if mask is not None:
         return ids if mask.shape == prompts[0].shape and bool((mask == 1).all()) else None
     # Without a mask transformers takes padding ids for padding, unless they are end ids too.
-    pads, ends = (_as_set(_setting(model, kwargs, f'{kind}_token_id')) for kind in ('pad', 'eos'))
-    return None if pads - ends and any(bool((ids == pad).any()) for pad in pads) else ids
+    pads = set[int]().union(*map(_as_set, _settings(model, kwargs, 'pad_token_id')))
+    ends = set[int].intersection(*map(_as_set, _settings(model, kwargs, 'eos_token_id')))
+    return None if any(bool((ids == pad).any()) for pad in pads - ends) else ids
+
+
+def _prepares_inputs_otherwise(model) -> bool:
+    """Whether another library, as peft for a prompt or prefix that it learned, gave this model its own method for what goes
+    into each forward pass. The decode loop has no such step.
+    """
+    own = vars(model).get('prepare_inputs_for_generation')
+    return own is not None and getattr(own, '__func__', None) is not type(model).prepare_inputs_for_generation
 
 
 def _is_one_sequence(ids) -> bool:
@@ -133,7 +144,11 @@ def _as_set(setting) -> set[int]:
     return set() if setting is None else set(torch.as_tensor(setting).flatten().tolist())
 
 
-def _setting(model, kwargs: dict, name: str):
-    """A setting of generate(), as transformers takes it: from the call, else the config given, else the model's."""
-    config = kwargs.get('generation_config') or model.generation_config
-    return kwargs.get(name, getattr(config, name, None))
+def _settings(model, kwargs: dict, name: str) -> list:
+    """The values that a setting of generate() may have: the call's, else that of the config given and the model's. Where a
+    config leaves a setting out, transformers takes the model's, by rules that differ between versions.
+    """
+    if name in kwargs:
+        return [kwargs[name]]
+    configs = (kwargs.get('generation_config'), model.generation_config)
+    return [getattr(config, name, None) for config in configs if config is not None]
