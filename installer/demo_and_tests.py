@@ -29,7 +29,10 @@ def run_demo(args: argparse.Namespace, rest: list[str]) -> int:
         folders.append(str(real.parent))
         model = ['--model', real.name] if args.real_model or offered else []
     dirs = [word for folder in folders for word in ('--model-dir', folder)]
-    return commands.call(python, '-m', NAME, 'demo', *dirs, *model, *port, *rest)
+    try:
+        return commands.call(python, '-m', NAME, 'demo', *dirs, *model, *port, *rest)
+    except KeyboardInterrupt:  # that is how it ends, and it has said so
+        return 0
 
 
 def run_tests(args: argparse.Namespace, rest: list[str]) -> int:

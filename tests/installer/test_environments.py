@@ -111,6 +111,16 @@ def test_arguments_are_passed_on(main, calls, monkeypatch, tmp_path):
     assert calls.commands == [f'PYTHON -m {NAME} demo {dirs} --port 7 --share -x']
 
 
+def test_ctrl_c_ends_the_demo_and_nothing_is_left_to_finish(main, calls, monkeypatch, capsys):
+    def interrupted(*command, env=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
+    monkeypatch.setattr(commands, 'call', interrupted)
+    assert main(['demo']) == 0
+    assert 'Interrupted' not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ('fails', 'code', 'runs'), [(None, 0, 4), ('ruff format', 3, 2), ('mypy', 1, 3), ('pytest', 5, 4)]
 )
