@@ -47,7 +47,7 @@ def test_turns_continue_under_an_adapter(rows):
     assert check(rows, outer, torch.cat((prompt, tokens(4)), dim=1)) == 4
 
 
-def test_loading_switching_scaling_and_merging_empty_the_cache(rows):
+def test_loading_switching_and_scaling_empty_the_cache(rows):
     prompt = tokens(30)
     rows.check(prompt)
     outer = adapted(rows.model)
@@ -65,9 +65,8 @@ def test_loading_switching_scaling_and_merging_empty_the_cache(rows):
         layer.lora_embedding_B['default'].mul_(2)  # as a step of training does
     assert check(rows, outer, prompt) == 30
     assert check(rows, outer, prompt) == 1
-    outer.merge_adapter()
-    assert check(rows, outer, prompt) == 30
-    outer.unmerge_adapter()
+    with pytest.raises(ValueError, match='Cannot merge LORA layers when the model is gptq quantized'):
+        outer.merge_adapter()
     bare = outer.unload()
     assert bare is rows.model
     assert rows.check(prompt)[1] == 30

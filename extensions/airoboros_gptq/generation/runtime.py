@@ -16,6 +16,7 @@ from .fused_decode.forward import enable_fused_decode
 from .fused_decode.graph_forward import GraphForward
 from .lm_head import make_input_contiguous, use_compiled_lm_head
 from .prompt_cache import PromptCache
+from .saving import guard_saving
 from .throughput import GenerationRecord, Throughput, memory_used
 
 
@@ -26,9 +27,10 @@ def attach(model: TransformersModel) -> ModelRuntime:
     - on a CPU, attention runs in the compiled library, under a name of its own among transformers' attention functions
       (cpu_attention.py);
     - on an NVIDIA GPU, forward() decodes one token as one CUDA graph (fused_decode/);
-    - generate() reuses the KV caches of earlier turns and decodes with less Python per token (cached_generate.py).
+    - generate() reuses the KV caches of earlier turns and decodes with less Python per token (cached_generate.py);
+    - save_pretrained() and state_dict() say that they cannot (saving.py), and peft is told that it cannot merge.
 
-    Both are methods of a subclass with the name of the model's class, so that a bound `generate` keeps the model alive and the
+    All are methods of a subclass with the name of the model's class, so that a bound `generate` keeps the model alive and the
     model does not refer to itself.
     """
     make_input_contiguous(model)
@@ -37,6 +39,7 @@ def attach(model: TransformersModel) -> ModelRuntime:
     with_runtime = _with_runtime(model_class)
     model.gptq = runtime = ModelRuntime(model)
     use_cpu_attention(model)  # asks the class as transformers has it what it allows
+    model.quantization_method = 'gptq'  # peft refuses by it to merge an adapter
     model.__class__ = with_runtime
     return runtime
 
@@ -120,4 +123,5 @@ def _with_runtime(model_class: Any) -> type:
 
     body = {key: getattr(model_class, key) for key in ('__module__', '__qualname__', '__doc__')}
     body |= {'forward': forward, 'generate': generate, '_transformers_class': model_class}
+    body |= {name: guard_saving(getattr(model_class, name), name) for name in ('save_pretrained', 'state_dict')}
     return types.new_class(model_class.__name__, (model_class,), {}, lambda namespace: namespace.update(body))
