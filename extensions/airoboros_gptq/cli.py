@@ -122,7 +122,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from .preflight.folder_summary import as_json, as_text, read_summary
 
     try:
-        folder = resolve_folder(args.folder)
+        folder = resolve_folder(args.folder, trust_remote_code=args.trust_remote_code)
         summary = read_summary(
             folder, args.checkpoint, args.checkpoint_format, context=args.context, device=args.device
         )

@@ -65,7 +65,7 @@ def load(
             checkpoint,
             checkpoint_format,
             quantize_config=quantize_config,
-            resolve=partial(resolve_folder, revision=revision),
+            resolve=partial(resolve_folder, revision=revision, trust_remote_code=trust_remote_code),
         )
     elif any(option is not None for option in (checkpoint, checkpoint_format, quantize_config, revision)):
         raise ValueError(
