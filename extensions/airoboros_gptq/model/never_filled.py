@@ -18,7 +18,7 @@ from torch import nn
 
 from ..errors import GPTQError
 
-_WORDS = 2049  # 4-byte words from one look to the next, at most
+_WORDS = 1 << 14  # 4-byte words from one look to the next, at most: 64 KB
 _LOOKS = 256  # at least, in a tensor that is large enough
 _MIN_PART = 64  # bytes of zeros in a row that is otherwise filled, which no training leaves at the end or front of one
 # Parts of a quantised linear. Their zeros are not: codes are of 0 to 2**bits - 1 with the zero point between them, and the
@@ -30,8 +30,8 @@ def check_filled(value: torch.Tensor, name: str, file: str, is_honest: Callable[
     """Raises GPTQError where a tensor, on the CPU as it was read, was never filled, or not to its end.
 
     All zeros are no weight unless `is_honest()`, which is asked then. Zeros over several rows that begin or end within a row
-    are a gap; whole rows of zeros may be those of tokens that nothing uses. Looks at one number in 8 KB, and closer only
-    where those are zero.
+    are a gap; whole rows of zeros may be those of tokens that nothing uses. Looks at one number in 64 KB, or at 256
+    of them, and closer only where some are zero.
     """
     if not (name.endswith('.weight') or name.rpartition('.')[2] in _QUANTISED or value.dim() == 3):
         return
@@ -72,6 +72,8 @@ def zero_run(value: torch.Tensor) -> tuple[int, int, int]:
     # Odd, as rows are powers of two: the same columns only would be seen.
     step = min(_WORDS, size // 4 // _LOOKS) | 1
     looked = raw[: size // 4 * 4].view(torch.int32)[::step] if size >= 4 else raw
+    if looked.all():
+        return 0, 0, size
     filled = looked.nonzero().reshape(-1)
     # Between two looks that saw a number, or before the first and after the last, all looks saw zeros.
     edges = torch.cat([filled.new_tensor([-1]), filled, filled.new_tensor([len(looked)])])
