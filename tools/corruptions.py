@@ -240,7 +240,8 @@ def tensors(folder, rng):
     if kind == 0:
         del held[name]
     elif kind == 1:
-        module, allowed = name.rpartition('.')[0], SAME
+        module = name.rpartition('.')[0]
+        allowed = FINITE if module == 'lm_head' else SAME  # its embeddings serve as one, with a warning
         held = {n: t for n, t in held.items() if not n.startswith(module)}
     elif kind == 2:
         held[rng.choice((*NAMES[:-1], other, f'{name}.x', name.replace('layers.0', 'layers.1')))] = held.pop(name)

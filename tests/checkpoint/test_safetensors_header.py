@@ -117,3 +117,9 @@ def test_metadata_is_not_a_tensor(tmp_path):
     path = tmp_path / 'm.safetensors'
     path.write_bytes(struct.pack('<Q', len(raw)) + raw)
     assert read_header(path).tensors == {}
+
+
+@pytest.mark.parametrize('dtype', ['I8', 'U8', 'BOOL'])
+def test_one_byte_a_number(tmp_path, dtype):
+    assert read_header(write_safetensors(tmp_path / 'a.safetensors', {'w': (dtype, (4,), bytes(4))})).tensors
+    raises(write_safetensors(tmp_path / 'b.safetensors', {'w': (dtype, (4,), bytes(8))}), 'broken safetensors header')
