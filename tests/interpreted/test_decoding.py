@@ -8,6 +8,8 @@ import weakref
 import pytest
 import torch
 from airoboros_gptq import load
+from airoboros_gptq.generation import kv_cache
+from airoboros_gptq.generation.fused_decode import graph
 from airoboros_gptq.generation.fused_decode.plan import CannotFuse, make_decode_plan
 from airoboros_gptq.generation.kv_cache import crop_to, make_cache
 from airoboros_gptq.generation.runtime import attach
@@ -22,13 +24,6 @@ def pair(name='qwen2'):
     model, right = (build(FOLDERS / name, kernel) for kernel in ('triton', 'reference'))
     attach(model)
     return model, right
-
-
-def tiny_pair():
-    return [
-        load(TINY, checkpoint=PLAIN, kernel=kernel, device='cpu', dtype=torch.float32, progress=lambda *a: None)[0]
-        for kernel in ('triton', 'reference')
-    ]
 
 
 def ids(count, vocabulary=256):
@@ -75,18 +70,23 @@ class Both:
 
 
 @pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'qwen2', 'qwen3'])  # act-order twice, biases, norms of heads
-def test_prompts_and_tokens_of_several_conversations(name):
+def test_prompts_and_tokens(name):
     model, right = pair(name)
     assert model.gptq.fused_forward is not None
+    both = Both(model, right)
+    both.check(ids(20))
+    both.check(ids(1))
+    both.check(ids(15))  # a second turn
+    both.check(ids(1))
+
+
+def test_several_conversations():
+    model, right = pair('llama2-gqa')
     one, other = Both(model, right), Both(model, right)
-    one.check(ids(20))
-    one.check(ids(1))
+    one.check(ids(10))
     other.check(ids(70), logits_to_keep=1)
-    for _ in range(2):
-        other.check(ids(1))
-    one.check(ids(1))
-    one.check(ids(15))  # a second turn
-    one.check(ids(1))
+    for both in (other, other, one, other):
+        both.check(ids(1))
     other.crop(40)  # regenerated
     other.check(ids(1))
     one.check(ids(2), fused=False)  # few rows go through transformers' own forward
@@ -95,25 +95,27 @@ def test_prompts_and_tokens_of_several_conversations(name):
     other.check(ids(1), fused=False)  # and longer
 
 
-def test_a_cache_grows_under_the_step():
-    both = Both(*tiny_pair())
+def test_a_cache_grows_under_the_step(monkeypatch):
+    monkeypatch.setattr(kv_cache, 'CHUNK', 64)
+    monkeypatch.setattr(graph, 'SPLITS', 2)  # parts of more than one block, as a long cache has
+    both = Both(*pair())
     both.check(ids(20))
     room = both.caches[0].buffers()[0][0].shape[2]
     both.check(ids(room - 21))
-    for _ in range(2):
+    for _ in range(3):
         both.check(ids(1))
     assert both.caches[0].buffers()[0][0].shape[2] > room
 
 
 def test_a_cache_that_was_dropped_is_not_kept_alive():
-    model, _ = tiny_pair()
+    model, _ = pair()
     with torch.no_grad():
         cache = make_cache(model)
-        model(ids(20), past_key_values=cache)
+        model(ids(10), past_key_values=cache)
         model(ids(1), past_key_values=cache)
         keys = weakref.ref(cache.buffers()[0][0])
         del cache
-        model(ids(20), past_key_values=make_cache(model))
+        model(ids(10), past_key_values=make_cache(model))
     assert keys() is None
 
 
@@ -130,17 +132,17 @@ def test_a_model_let_go_is_freed_with_its_fused_step():
         gc.enable()
 
 
-@pytest.mark.parametrize('place', ['model', 'model.layers.1', 'model.layers.1.self_attn'])
-def test_a_hook_on_a_whole_layer_is_not_skipped(place):
+def test_a_hook_on_a_whole_layer_is_not_skipped():
     model, right = pair()
     both = Both(model, right)
     both.check(ids(20))
     calls = []
-    handle = model.get_submodule(place).register_forward_hook(lambda *args: calls.append(1))
-    both.crop(10)
-    both.check(ids(1), fused=False)
-    assert calls == [1]
-    handle.remove()
+    for place in ('model', 'model.layers.1', 'model.layers.1.self_attn'):
+        handle = model.get_submodule(place).register_forward_hook(lambda *args, place=place: calls.append(place))
+        both.crop(10)
+        both.check(ids(1), fused=False)
+        handle.remove()
+    assert calls == ['model', 'model.layers.1', 'model.layers.1.self_attn']
     both.check(ids(1))
 
 
@@ -216,6 +218,8 @@ def test_what_cannot_be_fused_runs_as_transformers_runs_it_and_says_so(caplog):
 
 
 def test_it_can_be_switched_off(monkeypatch, caplog):
+    model, _ = load(TINY, checkpoint=PLAIN, kernel='triton', device='cpu', progress=lambda *args: None)
+    assert model.gptq.fused_forward is not None
     monkeypatch.setenv('AIROBOROS_GPTQ_GRAPH', '0')
     with caplog.at_level(logging.INFO, 'airoboros_gptq'):
         model, _ = pair()
