@@ -81,3 +81,19 @@ def test_without_transformers_nothing_is_said(tiny_copy, monkeypatch):
     model_types.known_model_types.cache_clear()
     check(tiny_copy)
     model_types.known_model_types.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ('version', 'who'),
+    [
+        ('5.6.0', 'transformers 5.6.0, with which it was saved, may have it, or a newer one.'),
+        ('4.57.0.dev0', 'transformers 4.57.0.dev0, with which it was saved, may have it, or a newer one.'),
+        (None, 'a newer transformers may have it.'),
+        ('<b>' * 9, 'a newer transformers may have it.'),
+        (5, 'a newer transformers may have it.'),
+    ],
+)
+def test_a_type_that_transformers_lacks_names_the_version_that_has_it(tmp_path, version, who):
+    with pytest.raises(GPTQError) as e:
+        validation.check_model_type(tmp_path, {'model_type': 'of_the_future', 'transformers_version': version})
+    assert str(e.value).endswith(f'it has no language model of the type of_the_future; {who}')
