@@ -126,3 +126,48 @@ def test_what_it_will_not_do():
         AutoGPTQForCausalLM.from_quantized(TINY, devise='cpu')
     with pytest.raises(TypeError, match='from_quantized'):
         AutoGPTQForCausalLM()
+
+
+def test_where_a_model_goes(caplog, monkeypatch):
+    import torch
+
+    seen = []
+
+    def load(folder, **options):
+        seen.append((options['device'], options['max_memory']))
+        return torch.nn.Module(), None
+
+    monkeypatch.setattr('airoboros_gptq.model.autogptq_compat.load', load)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr('accelerate.utils.get_max_memory', lambda: {0: 5, 1: 6, 'cpu': 7})
+    limits = {0: '10GiB', 'cpu': '20GiB'}
+    for settings in (
+        {'max_memory': limits},
+        {'device_map': 'auto'},
+        {'device_map': 'auto', 'device': 'cpu'},
+        {'device_map': 'cpu'},
+        {'device_map': {'': 1}},
+    ):
+        AutoGPTQForCausalLM.from_quantized(TINY, **settings)
+    assert seen == [(None, limits), (None, {0: 5, 1: 6, 'cpu': 7}), ('cpu', None), ('cpu', None), (1, None)]
+    assert 'ignores' not in caplog.text
+    AutoGPTQForCausalLM.from_quantized(TINY, device_map={'a': 0, 'b': 1}, disable_exllama=True, offload_folder='o')
+    assert 'ignores disable_exllama, offload_folder.' in caplog.text and 'a device_map by module' in caplog.text
+
+
+def test_the_hub_s_arguments(monkeypatch):
+    seen = []
+
+    def resolve_folder(name, *arguments, **options):
+        seen.append((arguments, options))
+        return TINY
+
+    monkeypatch.setattr('airoboros_gptq.model.autogptq_compat.resolve_folder', resolve_folder)
+    options = {'cache_dir': 'x', 'local_files_only': True, 'force_download': False}
+    model = AutoGPTQForCausalLM.from_quantized(
+        'a/b', device='cpu', revision='r', subfolder='s', use_auth_token='t', **options
+    )
+    assert seen == [(('r', False, 's'), {**options, 'token': 't'})]
+    assert (model.quantize_config.bits, model.quantize_config.group_size) == (4, 128)
+    with pytest.raises(GPTQError, match='in order to quantise it'):
+        AutoGPTQForCausalLM.from_pretrained('a/b', BaseQuantizeConfig())
