@@ -153,7 +153,7 @@ def _placement(device: Any, device_map: Any, max_memory: MaxMemory | None) -> tu
 
 
 def _config_of(model: PreTrainedModel) -> BaseQuantizeConfig:
-    """The quantisation of the first quantised linear of a model, as its tensors show it; `sym` is not kept and stays the default."""
+    """The quantisation of the first quantised linear of a model, by its tensors; `sym` is not kept and stays the default."""
     from ..kernels.linear import GPTQLinear
 
     spec = next((m.spec for m in model.modules() if isinstance(m, GPTQLinear)), None)
