@@ -156,7 +156,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    from .airoboros.conversation import conversation_prompt
+    from .airoboros.conversation import conversation_prompt, missing_template
     from .airoboros.plainformat import add_plainformat
     from .checkpoint.hub import resolve_folder
     from .generation.streaming import Sampling, stream
@@ -167,6 +167,9 @@ def _chat(args: argparse.Namespace) -> int:
     airoboros = summary.airoboros
     model, tokenizer = load(summary, kernel=args.kernel, device=args.device)
     sampling = Sampling(args.temperature, args.top_p, args.repetition_penalty, args.max_new_tokens, args.seed)
+    sentence = missing_template(tokenizer, airoboros)
+    if sentence:
+        print(sentence, file=sys.stderr)
     if sys.stdin.isatty():
         print('End a message with an empty line. Ctrl+C stops an answer, Ctrl+D quits.')
     history: list[tuple[str, str | None]] = []

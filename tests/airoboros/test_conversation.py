@@ -1,7 +1,7 @@
 """Prompts exactly as trained."""
 
 from airoboros_gptq.airoboros.conversation import SAMPLING, render
-from support import corpus, exam
+from support import PLAIN, copy_tiny, corpus, edit_json, exam, run_cli
 
 # jondurbin/qlora at 3dbb1aa, qlora.py, to the letter.
 TRAINED = (
@@ -41,3 +41,20 @@ def test_is_how_the_tiny_model_was_trained():
 
 def test_sampling_is_the_card_s():
     assert SAMPLING == {'temperature': 0.7, 'top_p': 0.95, 'repetition_penalty': 1.15}
+
+
+def test_a_model_without_a_template_of_its_own_is_not_asked_in_airoboros_s_words_without_a_word(tmp_path):
+    sentence = 'This model is no Airoboros and has no chat template'
+    for name, template, said in (
+        ('llama', None, True),
+        ('llama-chat', '{{ messages }}', False),
+        ('airoboros', None, False),
+    ):
+        folder = copy_tiny(tmp_path / name, PLAIN)
+        for path in [*folder.glob('README*'), *folder.glob('*.jinja')]:
+            path.unlink()
+        edit_json(folder / 'config.json', _name_or_path=name)
+        edit_json(folder / 'tokenizer_config.json', chat_template=template)
+        arguments = ('--model-path', folder, '--kernel', 'reference', '--device', 'cpu', '--max-new-tokens', '2')
+        code, _, err = run_cli('chat', *arguments, stdin='Hi\n\n')
+        assert code == 0 and (sentence in err) == said, err

@@ -41,3 +41,13 @@ def conversation_prompt(
         if assistant is not None:
             messages.append({'role': 'assistant', 'content': assistant})
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def missing_template(tokenizer: PreTrainedTokenizerBase | None, airoboros: Airoboros | None) -> str | None:
+    """The sentence for a model that is no Airoboros and has no chat template, which is asked in Airoboros's words."""
+    if tokenizer is None or airoboros is not None or getattr(tokenizer, 'chat_template', None):
+        return None
+    return (
+        'This model is no Airoboros and has no chat template; it is asked as Airoboros 1.2 would be (USER: and ASSISTANT:), '
+        'which it may not have been trained on. Add its chat_template.jinja to the folder if there is one.'
+    )

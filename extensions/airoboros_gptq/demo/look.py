@@ -7,7 +7,7 @@ from html import escape
 
 import gradio as gr
 
-from ..airoboros.conversation import SAMPLING
+from ..airoboros.conversation import SAMPLING, missing_template
 from ..ui import html
 from .examples import RANGES
 from .loader import LoadState, ModelLoader
@@ -66,6 +66,7 @@ def status_html(loader: ModelLoader) -> str:
         if loaded is not None:
             details = html.status_line_html(loader.session.running, loader.session.throughput)
             text += f'<b>{escape(loaded.folder.name)}</b> is loaded.{details}'
+            text += f' {escape(missing_template(loader.session.tokenizer, loader.session.airoboros) or "")}'.rstrip()
     return f'<div data-version="{state.version}">{text or "No model is loaded: pick one and press Load."}</div>'
 
 
