@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoint.validation import check_model_type
-from ..kernels.linear import GPTQLinear
-from ..kernels.registry import slow_kernels
 from ..preflight.folder_summary import FolderSummary
 from .check_places import check_places
 from .device_map import connect_devices, place_modules
@@ -50,10 +48,6 @@ def build_model(plan: LoadPlan, progress: Progress, resolved: Resolved | None = 
     model, names = lay_out(plan, resolved)
     devices = place_modules(model, plan, names)
     load_weights(model, plan, names, devices, progress)
-    if plan.kernel == 'auto':
-        linears = [m for m in model.modules() if isinstance(m, GPTQLinear)]
-        for sentence in slow_kernels((m.kernel, m.qweight.device) for m in linears):
-            log.warning(sentence)
     connect_devices(model, devices)
     model.requires_grad_(False)
     return model.eval()

@@ -83,6 +83,8 @@ def load(
     say('importing PyTorch and transformers')
 
     from ..generation.runtime import attach
+    from ..kernels.linear import GPTQLinear
+    from ..kernels.registry import slow_kernels
     from .build import build_model
     from .load_plan import make_plan, with_wider_dtype
     from .oom import explain_out_of_memory
@@ -115,5 +117,9 @@ def load(
         plan = wider
     if model is None:  # outside of the handler, whose traceback holds the first model's tensors
         model = explain_out_of_memory(partial(build, plan, None), plan.checkpoint, plan.device)
+    if plan.kernel == 'auto':
+        linears = [m for m in model.modules() if isinstance(m, GPTQLinear)]
+        for sentence in slow_kernels((m.kernel, m.qweight.device) for m in linears):
+            log.warning(sentence)
     attach(model)
     return model, tokenizer
