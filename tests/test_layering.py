@@ -194,6 +194,7 @@ TESTED_IN = {
     'kernels.reference': 'kernels/test_registry.py',
     'kernels.torch_int4': 'kernels/test_registry.py',
     'kernels.cpu.dtypes': 'kernels/cpu/test_bindings.py',
+    'kernels.triton.dtypes': 'interpreted/test_expert_gemm.py',
     'kernels.triton.expert_gemm': 'interpreted/test_expert_gemm.py',
     'kernels.triton.gemm_mma': 'interpreted/test_gemm_mma.py',
     'kernels.triton.gemv': 'interpreted/test_gemv.py',

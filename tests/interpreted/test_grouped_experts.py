@@ -66,3 +66,13 @@ def test_what_is_hooked_or_moved_is_noticed(tmp_path, runs):
     linear.kernel.codes = linear.kernel.codes.clone()
     assert experts._find_grouped() is not first
     assert experts._find_grouped() is experts._find_grouped()
+
+
+def test_linears_that_differ_are_looked_at_once(tmp_path, monkeypatch, runs):
+    """Not at each forward pass again."""
+    model = load(make(tmp_path, build('qwen3_moe', **FEW)))
+    asked = []
+    monkeypatch.setattr(GroupedExperts, 'of', lambda *linears: asked.append(1))
+    for _ in range(2):
+        model(torch.randint(3, 200, (1, 4)))
+    assert len(asked) == 1 and not runs

@@ -5,7 +5,6 @@ Standard library alone.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +30,13 @@ def check_files(folder: Path) -> None:
     """
     for path in _entries(folder):
         try:
-            mode = path.stat().st_mode
+            status = path.stat()
         except OSError:
             continue  # a link that leads nowhere: who needs the file says so
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(status.st_mode):
             continue
         is_present(path)  # raises for a FIFO and its like
-        _check_content(path)
+        _check_content(path, status.st_size)
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -50,8 +49,7 @@ def _entries(folder: Path) -> Iterator[Path]:
             raise GPTQError(f'{inside} cannot be read ({e.strerror}); check the folder and its permissions.') from e
 
 
-def _check_content(path: Path) -> None:
-    size = os.stat(path).st_size
+def _check_content(path: Path, size: int) -> None:
     if path.suffix == '.jinja':
         check_size(path, size, _MAX_TEMPLATE)
     elif path.name in _LIMITS:

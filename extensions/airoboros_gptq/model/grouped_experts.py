@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..kernels.linear import GPTQLinear
+from ..kernels.rules import TRITON
 
 if TYPE_CHECKING:
     from ..kernels.triton.expert_gemm import ExpertGemm
@@ -18,29 +19,20 @@ _MAX_ROWS = 64  # of an expert, on average: for more a dequantised copy pays
 
 
 class GroupedExperts:
-    """SeparateExperts' linears, as they are now."""
+    """SeparateExperts' linears, as they were when it was made."""
 
     @classmethod
     def of(cls, first: Linears, last: Linears) -> GroupedExperts | None:
-        """None where these linears have no such matmul."""
-        every = [linear for parts in (*first, *last) for linear in parts]
-        if not all(_is_plain(linear) for linear in every) or {linear.kernel.name for linear in every} != {'triton'}:
-            return None
+        """None where these linears, which find_addresses() has accepted, differ too much for such a matmul."""
         from ..kernels.triton.expert_gemm import ExpertGemm
 
         kernels = [[[linear.kernel for linear in parts] for parts in side] for side in (first, last)]
         if not all(ExpertGemm.serves(side) for side in kernels):
             return None
-        biases = [_stack_biases(side) for side in (first, last)]
-        return cls([ExpertGemm(side) for side in kernels], biases, _addresses(every))
+        return cls([ExpertGemm(side) for side in kernels], [_stack_biases(side) for side in (first, last)])
 
-    def __init__(self, gemms: Sequence[ExpertGemm], biases: Sequence[torch.Tensor | None], addresses: list[int]):
-        self._gemms, self._biases, self._addresses = gemms, biases, addresses
-
-    def is_of(self, first: Linears, last: Linears) -> bool:
-        """Whether these are the linears that this was made of, where they were, and nothing is hooked to them."""
-        every = [linear for parts in (*first, *last) for linear in parts]
-        return all(_is_plain(linear) for linear in every) and _addresses(every) == self._addresses
+    def __init__(self, gemms: Sequence[ExpertGemm], biases: Sequence[torch.Tensor | None]):
+        self._gemms, self._biases = gemms, biases
 
     def serves(self, hidden_states: torch.Tensor, index: torch.Tensor) -> bool:
         """Whether these activations [tokens, hidden] and choices [tokens, k] are better run here than expert by expert."""
@@ -82,13 +74,20 @@ class GroupedExperts:
         return any(b is not None for b in (*self._biases, *fused_biases))
 
 
-def _is_plain(linear: Any) -> bool:
-    return type(linear) is GPTQLinear and not linear._forward_hooks and not linear._forward_pre_hooks
-
-
-def _addresses(linears: list[Any]) -> list[int]:
-    # By the dictionaries: nn.Module's own look-up would take a tenth of a prompt's time.
-    return [linear._modules['kernel']._buffers['codes'].data_ptr() for linear in linears]
+def find_addresses(linears: Iterable[Any]) -> list[int] | None:
+    """Where the codes of quantised linears lie; None where one runs otherwise than by Triton's kernel alone: on another kernel,
+    with a hook, or wrapped. It is asked at each forward pass, so it stops at the first, and looks into the dictionaries:
+    nn.Module's own look-up would take a tenth of a prompt's time.
+    """
+    addresses = []
+    for linear in linears:
+        if type(linear) is not GPTQLinear or linear._forward_hooks or linear._forward_pre_hooks:
+            return None
+        kernel: Any = linear._modules['kernel']
+        if kernel.name != TRITON.name:
+            return None
+        addresses.append(kernel._buffers['codes'].data_ptr())
+    return addresses
 
 
 def _stack_biases(linears: Linears) -> torch.Tensor | None:

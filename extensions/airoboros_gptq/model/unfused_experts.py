@@ -20,7 +20,7 @@ from ..checkpoint.linear_spec import LinearSpec
 from ..checkpoint.tensor_info import TensorInfo
 from ..errors import GPTQError
 from .expert_weights import ExpertWeights
-from .grouped_experts import GroupedExperts
+from .grouped_experts import GroupedExperts, find_addresses
 
 # What fused experts call the chosen experts, and their weights.
 _INDEX, _WEIGHTS = ('top_k_index', 'router_indices'), ('top_k_weights', 'routing_weights')
@@ -56,6 +56,7 @@ class SeparateExperts(nn.ModuleDict):
         self.signature = inspect.signature(fused.forward)
         self.interleaved = len(parts[self.first]) > 1 and _is_interleaved(self.apply_gate)
         self._grouped: GroupedExperts | None = None
+        self._addresses: list[int] | None = None  # of what _grouped was made of
         for name, parameter in fused.named_parameters(recurse=False):
             if name.endswith('_bias'):
                 self.register_parameter(name, parameter)
@@ -78,11 +79,15 @@ class SeparateExperts(nn.ModuleDict):
 
     def _find_grouped(self) -> GroupedExperts | None:
         experts: list[Any] = list(self._modules.values())
-        first, last = (
-            [[e._modules[name] for name in self.parts[side]] for e in experts] for side in (self.first, self.last)
-        )
-        if self._grouped is None or not self._grouped.is_of(first, last):
-            self._grouped = GroupedExperts.of(first, last)
+        names = [*self.parts[self.first], *self.parts[self.last]]
+        addresses = find_addresses(linears._modules[name] for linears in experts for name in names)
+        if addresses != self._addresses:
+            self._addresses = addresses
+            first, last = (
+                [[linears._modules[name] for name in self.parts[side]] for linears in experts]
+                for side in (self.first, self.last)
+            )
+            self._grouped = None if not addresses else GroupedExperts.of(first, last)
         return self._grouped
 
     def _run(self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor) -> torch.Tensor:

@@ -148,9 +148,9 @@ def read_summary(
     candidates = find_checkpoints(folder)
     chosen = choose_checkpoint(folder, config, checkpoint, candidates)
     quantization = infer_quantization(chosen, config, checkpoint_format)
-    facts = read_facts(hf_config or {})
+    model = read_facts(hf_config or {})
     airoboros = detect_version(folder, str((hf_config or {}).get('_name_or_path', '')))
-    memory = estimate_memory(chosen.tensors, quantization.specs, hf_config or {}, context, device, kernel, facts)
+    memory = estimate_memory(chosen.tensors, quantization.specs, model, context, device, kernel)
     return FolderSummary(
         folder=folder,
         quantize_config=config,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.hf_config import HFConfig, ModelFacts, read_facts
+from ..checkpoint.hf_config import ModelFacts
 from ..checkpoint.linear_spec import TENSOR_PARTS, LinearSpec
 from ..checkpoint.tensor_info import TensorInfo, tensor_bytes
 from ..kernels.rules import DTYPE_BYTES, default_dtype, rule_for, target_of
@@ -23,7 +23,6 @@ _LM_HEADS = ('lm_head.weight', 'embed_out.weight')
 _EMBEDDINGS = ('embed_tokens.weight', 'wte.weight', 'word_embeddings.weight', 'embed_in.weight')
 
 
-# Architectures whose configs need not say that lm_head and embeddings are one.
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes that loading will need, and where. None is for what is not known."""
@@ -78,16 +77,14 @@ class MemoryEstimate:
 def estimate_memory(
     tensors: Mapping[str, TensorInfo],
     specs: Mapping[str, LinearSpec],
-    hf_config: HFConfig,
+    model: ModelFacts,
     context: int | None = None,
     device: str | None = None,
     kernel: str = 'auto',
-    model: ModelFacts | None = None,
 ) -> MemoryEstimate:
-    """What a checkpoint's `tensors` will need, with the linears of `specs`, `config.json` as it stands, and `context`
-    tokens, 2048 by default. `device` defaults to the one that load() takes, `model` to what `hf_config` says.
+    """What a checkpoint's `tensors` will need, with the linears of `specs`, in a `model` of which config.json says so much, and
+    `context` tokens, 2048 by default. `device` defaults to the one that load() takes.
     """
-    model = model or read_facts(hf_config)
     device = device or default_device()
     free = free_memory(device)
     stored = _stored_sizes(tensors, specs, model.has_tied_head)

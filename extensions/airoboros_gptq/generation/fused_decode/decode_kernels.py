@@ -37,44 +37,19 @@ def _write_hidden(
 
 
 @triton.jit
-def embed_kernel(
-    token, table, weight, scatter, hidden, normed, squares, size, reader_size,
+def hidden_kernel(
+    x, row, weight, scatter, hidden, normed, squares, size, reader_size, ADD: tl.constexpr,
     HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """hidden [K] = table[token]; normed[scatter[k]] = hidden[k] * weight[k]."""
+    """hidden [K] = x[row], or with ADD hidden += x, which is one row then; normed[scatter[k]] = hidden[k] * weight[k]."""
     launch_dependents(USE_PDL)
     grid_dependency_wait(USE_PDL)
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(table + tl.load(token) * size + at, mask=at < size, other=0).to(tl.float32)
-    _write_hidden(
-        value,
-        at,
-        size,
-        hidden,
-        normed,
-        squares,
-        block,
-        weight,
-        scatter,
-        reader_size,
-        HAS_SCATTER,
-        READER_LAYOUT,
-        READER_BITS,
-    )
-
-
-@triton.jit
-def add_kernel(
-    x, weight, scatter, hidden, normed, squares, size, reader_size,
-    HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, USE_PDL: tl.constexpr,
-):  # fmt: skip
-    """hidden [K] += x; normed[scatter[k]] = hidden[k] * weight[k]."""
-    launch_dependents(USE_PDL)
-    grid_dependency_wait(USE_PDL)
-    block = tl.program_id(0)
-    at = block * WIDTH + tl.arange(0, WIDTH)
-    value = tl.load(hidden + at, mask=at < size, other=0) + tl.load(x + at, mask=at < size, other=0).to(tl.float32)
+    if ADD:
+        value = tl.load(hidden + at, mask=at < size, other=0) + tl.load(x + at, mask=at < size, other=0).to(tl.float32)
+    else:
+        value = tl.load(x + tl.load(row) * size + at, mask=at < size, other=0).to(tl.float32)
     _write_hidden(
         value, at, size, hidden, normed, squares, block, weight, scatter, reader_size, HAS_SCATTER, READER_LAYOUT, READER_BITS
     )  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
+from ...kernels.triton.dtypes import TRITON_TYPES
 from .captured_graph import address_table
 
 SPLITS, BLOCK = 32, 64
@@ -119,9 +120,6 @@ def decode_attention_kernel(
                 tl.store(counters + kv_head, 0)
 
 
-_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
-
-
 class DecodeAttention:
     """The attention function of one captured model: its address table, its state, and scratch memory that all layers share."""
 
@@ -156,7 +154,7 @@ class DecodeAttention:
             query, key, value, self.state, self.addresses, module.layer_idx, query if s_aux is None else s_aux, y,
             partial, running, counters, dim**-0.5 if scaling is None else scaling, softcap or 0.0,
             GROUP=group, ROWS=max(16, triton.next_power_of_2(group)), DIM=dim, DIM_PAD=max(16, triton.next_power_of_2(dim)),
-            VALUE_DIM=value_dim, VALUE_PAD=value_pad, CACHE=_TYPES[query.dtype], WINDOW=sliding_window or 0,
+            VALUE_DIM=value_dim, VALUE_PAD=value_pad, CACHE=TRITON_TYPES[query.dtype], WINDOW=sliding_window or 0,
             HAS_SOFTCAP=bool(softcap), HAS_SINKS=s_aux is not None, SPLITS=SPLITS, BLOCK=BLOCK,
             num_warps=4, num_stages=2,
         )  # fmt: skip

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 import triton
-import triton.language as tl
 
+from ...kernels.triton.dtypes import TRITON_TYPES
 from ...kernels.triton.pdl import launch_options
 from ...kernels.triton.weight_layout import WORDS
 from . import decode_attention as attention
@@ -16,7 +16,6 @@ from .captured_graph import CapturedGraph, address_table
 
 SPLITS, ATTENTION_BLOCK = 32, 32
 _WIDTH = 128  # columns of a program that is no matmul
-_CACHE_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
 # By weight layout and kind of linear: tiles per program, warps, blocks read ahead. Found by tools/tune_gpu.py.
@@ -70,14 +69,9 @@ class DecodeGraph(CapturedGraph):
         return self.replay()
 
     def _launch(self) -> torch.Tensor:
-        plan, size = self._plan, self._size
-        grid = (triton.cdiv(size, _WIDTH),)
+        plan = self._plan
         first = plan.layers[0]
-        step.embed_kernel[grid](
-            self._token, plan.embedding, first.attention_norm, _scatter(first.qkv), self._hidden, self._normed,
-            self._sums_of_squares, size, first.qkv.kernel.input_size, **_reader(first.qkv), WIDTH=_WIDTH, **self._pdl,
-        )  # fmt: skip
-        self._blocks = grid[0]
+        self._write_hidden(plan.embedding, first.attention_norm, first.qkv, add=False)
         following = [layer.attention_norm for layer in plan.layers[1:]] + [plan.final_norm]
         readers = [layer.qkv for layer in plan.layers[1:]] + [None]
         for i, layer in enumerate(plan.layers):
@@ -85,7 +79,7 @@ class DecodeGraph(CapturedGraph):
             self._attend(i, layer)
             self._residual_linear(layer.out, self._attended, layer.mlp_norm, layer.gate_up)
             if layer.experts is not None:
-                self._add(layer.experts(self._normed_row()), following[i], readers[i])
+                self._write_hidden(layer.experts(self._normed_row()), following[i], readers[i], add=True)
             else:
                 self._gated_linear(layer.gate_up, layer.down)
                 self._residual_linear(layer.down, self._act, following[i], readers[i])
@@ -101,12 +95,12 @@ class DecodeGraph(CapturedGraph):
         )  # fmt: skip
         return self._last
 
-    def _add(self, x: torch.Tensor, weight, reader) -> None:
-        """hidden += x, and what the norm that follows needs."""
+    def _write_hidden(self, x: torch.Tensor, weight: torch.Tensor, reader, add: bool) -> None:
+        """hidden = the token's row of x, or += x, and what the norm of `weight` and the linear behind it need."""
         self._blocks = triton.cdiv(self._size, _WIDTH)
-        step.add_kernel[(self._blocks,)](
-            x.contiguous(), weight, self._token if reader is None else _scatter(reader), self._hidden, self._normed,
-            self._sums_of_squares, self._size, 1 if reader is None else reader.kernel.input_size,
+        step.hidden_kernel[(self._blocks,)](
+            x.contiguous(), self._token, weight, self._token if reader is None else _scatter(reader), self._hidden, self._normed,
+            self._sums_of_squares, self._size, 1 if reader is None else reader.kernel.input_size, ADD=add,
             **_reader(reader), WIDTH=_WIDTH, **self._pdl,
         )  # fmt: skip
 
@@ -121,13 +115,12 @@ class DecodeGraph(CapturedGraph):
 
     def _attend(self, index: int, layer) -> None:
         plan, reader = self._plan, layer.out
-        has_norms = layer.q_norm is not None
         attention.attention_kernel[(plan.heads, SPLITS)](
-            self._qkv, layer.q_norm if has_norms else plan.cos, layer.k_norm if has_norms else plan.cos,
-            plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
+            self._qkv, *layer.head_norms, plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
             self._partial, self._split_max_sum, self._counters, plan.scale, plan.epsilon, reader.kernel.input_size,
-            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=_CACHE_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_NORMS=has_norms, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
+            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=TRITON_TYPES[self._dtype],
+            WINDOW=plan.window, HAS_NORMS=layer.has_head_norms, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK,
+            **_reader(reader), **self._pdl,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ...kernels.linear import GPTQLinear
-from ...kernels.triton.kernel import TritonKernel
+from ...kernels.triton.kernel import TritonKernel, same_order
 from ...kernels.triton.weight_layout import COLUMN_MULTIPLE
 from ...util.types import TransformersModel
 from .architectures import architecture_of
@@ -87,6 +87,17 @@ class LayerPlan:
     experts: nn.Module | None = None  # in place of both
     q_norm: torch.Tensor | None = None
     k_norm: torch.Tensor | None = None
+
+    @property
+    def has_head_norms(self) -> bool:
+        return self.q_norm is not None
+
+    @property
+    def head_norms(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """q_norm and k_norm for a kernel's arguments; placeholders that are not read where there are none."""
+        if self.q_norm is None or self.k_norm is None:
+            return self.attention_norm, self.attention_norm
+        return self.q_norm, self.k_norm
 
     @property
     def linears(self) -> list[FusedLinear]:
@@ -187,7 +198,7 @@ def _join(modules: list[nn.Module]) -> FusedLinear:
     }
     if len(kinds) > 1 or any(k.spec.out_features % COLUMN_MULTIPLE for k in kernels[:-1]):
         raise CannotFuse('its linears differ in width, groups or zeros')
-    if not all(_same_order(k.order, first.order) for k in kernels):
+    if not all(same_order(k.order, first.order) for k in kernels):
         raise CannotFuse('linears with one input order it differently')
     bias = None
     if any(linear.bias is not None for linear in linears):
@@ -203,10 +214,6 @@ def _join(modules: list[nn.Module]) -> FusedLinear:
         input_scatter=None if first.order is None else torch.argsort(first.order).int(),
         outputs=sum(k.spec.out_features for k in kernels),
     )
-
-
-def _same_order(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
-    return one is other if one is None or other is None else torch.equal(one, other)
 
 
 def _share_memory(kernels: list[TritonKernel], name: str) -> torch.Tensor | None:

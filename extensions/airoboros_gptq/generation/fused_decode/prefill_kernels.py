@@ -39,15 +39,27 @@ def _silu_mul_kernel(x, y, size, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def norm_heads(value, turned, norm, epsilon, DIM: tl.constexpr):
-    """RMSNorm of the heads value [n, DIM], and of turned, the same with its halves exchanged."""
+def rotate_heads(
+    value, row, position, inside, head, q_norm, k_norm, cos, sin, epsilon,
+    HEADS: tl.constexpr, DIM: tl.constexpr, HAS_NORMS: tl.constexpr,
+):  # fmt: skip
+    """A head of several tokens, value [n, DIM], which lies at row [n, 1], behind its RMSNorm where it has one, with the rotary
+    embedding of position [n, 1]. From HEADS on a head is a key's.
+    """
     HALF: tl.constexpr = DIM // 2
     d = tl.arange(0, DIM)
     other = tl.where(d < HALF, d + HALF, d - HALF)
-    factor = (1 / tl.sqrt(tl.sum(value * value, 1) / DIM + epsilon))[:, None]
-    value *= factor * tl.load(norm + d).to(tl.float32)[None, :]
-    turned *= factor * tl.load(norm + other).to(tl.float32)[None, :]
-    return value, turned
+    sign = tl.where(d < HALF, -1.0, 1.0)
+    turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
+    if HAS_NORMS:
+        norm = q_norm
+        if head >= HEADS:
+            norm = k_norm
+        factor = (1 / tl.sqrt(tl.sum(value * value, 1) / DIM + epsilon))[:, None]
+        value *= factor * tl.load(norm + d).to(tl.float32)[None, :]
+        turned *= factor * tl.load(norm + other).to(tl.float32)[None, :]
+    angle = position * DIM + d[None, :]
+    return value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
 
 
 @triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
@@ -58,20 +70,12 @@ def _rope_kernel(
     head = tl.program_id(1)
     t = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     d = tl.arange(0, DIM)
-    HALF: tl.constexpr = DIM // 2
     inside = (t < count)[:, None]
-    other = tl.where(d < HALF, d + HALF, d - HALF)
-    sign = tl.where(d < HALF, -1.0, 1.0)
     row = qkv + (t.to(tl.int64) * (HEADS + 2 * KV_HEADS) + head)[:, None] * DIM
-    angle = (first + t)[:, None] * DIM + d[None, :]
     value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
-    turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
-    if HAS_NORMS:
-        norm = q_norm
-        if head >= HEADS:
-            norm = k_norm
-        value, turned = norm_heads(value, turned, norm, epsilon, DIM)
-    value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
+    value = rotate_heads(
+        value, row, (first + t)[:, None], inside, head, q_norm, k_norm, cos, sin, epsilon, HEADS, DIM, HAS_NORMS
+    )  # fmt: skip
     value = value.to(queries.dtype.element_ty)
     if head < HEADS:
         tl.store(queries + (t.to(tl.int64) * HEADS + head)[:, None] * DIM + d[None, :], value, mask=inside)
@@ -103,14 +107,13 @@ def apply_rope(qkv: torch.Tensor, layer, plan, first: int):
     """qkv [n, heads + 2 kv_heads, dim] of a layer, tokens from the position `first` on, to queries [n, heads, dim] and keys
     [kv_heads, n, dim], behind their norms where the layer has such, with their rotary embedding.
     """
-    heads, kv_heads, has_norms = plan.heads, plan.kv_heads, layer.q_norm is not None
-    q_norm, k_norm = (layer.q_norm, layer.k_norm) if has_norms else (plan.cos, plan.cos)
+    heads, kv_heads = plan.heads, plan.kv_heads
     count, _, dim = qkv.shape
     queries = torch.empty(count, heads, dim, dtype=qkv.dtype, device=qkv.device)
     keys = torch.empty(kv_heads, count, dim, dtype=qkv.dtype, device=qkv.device)
     tokens = 32
     _rope_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
-        qkv, q_norm, k_norm, plan.cos, plan.sin, queries, keys, count, first, plan.epsilon,
-        HEADS=heads, KV_HEADS=kv_heads, DIM=dim, HAS_NORMS=has_norms, TOKENS=tokens,
+        qkv, *layer.head_norms, plan.cos, plan.sin, queries, keys, count, first, plan.epsilon,
+        HEADS=heads, KV_HEADS=kv_heads, DIM=dim, HAS_NORMS=layer.has_head_norms, TOKENS=tokens,
     )  # fmt: skip
     return queries, keys

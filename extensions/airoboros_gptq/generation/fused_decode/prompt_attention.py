@@ -10,10 +10,10 @@ import torch
 import triton
 import triton.language as tl
 
-from .prefill_kernels import norm_heads
+from ...kernels.triton.dtypes import TRITON_TYPES
+from .prefill_kernels import rotate_heads
 
 _TOKENS, _QUERIES, _KEYS = 32, 16, 64  # of a program; of a block of the cache
-_TYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
 
 
 @triton.jit(do_not_specialize=['layer'])
@@ -30,17 +30,9 @@ def _rotate_into_cache_kernel(
     row = qkv + (t * (HEADS + 2 * KV_HEADS) + head)[:, None] * DIM
     value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
     if head < HEADS + KV_HEADS:
-        HALF: tl.constexpr = DIM // 2
-        other = tl.where(d < HALF, d + HALF, d - HALF)
-        sign = tl.where(d < HALF, -1.0, 1.0)
-        angle = (length + t)[:, None] * DIM + d[None, :]
-        turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
-        if HAS_NORMS:
-            norm = q_norm
-            if head >= HEADS:
-                norm = k_norm
-            value, turned = norm_heads(value, turned, norm, epsilon, DIM)
-        value = value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
+        value = rotate_heads(
+            value, row, (length + t)[:, None], inside, head, q_norm, k_norm, cos, sin, epsilon, HEADS, DIM, HAS_NORMS
+        )  # fmt: skip
     if head < HEADS:
         target = queries + (t * HEADS + head)[:, None] * DIM + d[None, :]
         tl.store(target, value.to(queries.dtype.element_ty), mask=(t < size)[:, None])
@@ -99,13 +91,12 @@ def rotate_into_cache(
     embedding; keys, in the same way, and values go behind the tokens in the cache.
     """
     size, all_heads, dim = qkv.shape
-    heads, q_norm, k_norm = plan.heads, plan.layers[layer].q_norm, plan.layers[layer].k_norm
-    has_norms = q_norm is not None
+    heads, of_layer = plan.heads, plan.layers[layer]
     queries = torch.empty(size, heads, dim, dtype=qkv.dtype, device=qkv.device)
     _rotate_into_cache_kernel[(triton.cdiv(size, _TOKENS), all_heads)](
-        qkv, q_norm if has_norms else plan.cos, k_norm if has_norms else plan.cos, plan.cos, plan.sin, state, addresses, layer,
-        queries, size, plan.epsilon, HEADS=heads, KV_HEADS=plan.kv_heads, DIM=dim, CACHE=_TYPES[qkv.dtype],
-        HAS_NORMS=has_norms, TOKENS=_TOKENS,
+        qkv, *of_layer.head_norms, plan.cos, plan.sin, state, addresses, layer, queries, size,
+        plan.epsilon, HEADS=heads, KV_HEADS=plan.kv_heads, DIM=dim, CACHE=TRITON_TYPES[qkv.dtype],
+        HAS_NORMS=of_layer.has_head_norms, TOKENS=_TOKENS,
     )  # fmt: skip
     return queries
 
@@ -118,6 +109,6 @@ def attend_to_cache(
     y = torch.empty_like(queries)
     _attend_kernel[(triton.cdiv(size, _QUERIES), heads)](
         queries, state, addresses, layer, y, size, scale, HEADS=heads, KV_HEADS=kv_heads, DIM=dim,
-        CACHE=_TYPES[queries.dtype], QUERIES=_QUERIES, KEYS=_KEYS, num_warps=4,
+        CACHE=TRITON_TYPES[queries.dtype], QUERIES=_QUERIES, KEYS=_KEYS, num_warps=4,
     )  # fmt: skip
     return y.view(size, heads * dim)

@@ -14,13 +14,12 @@ import torch
 import triton
 import triton.language as tl
 
-from ..base import Kernel
 from .device import device_guard
+from .dtypes import TRITON_TYPES
 from .gemm_mma import gemm_mma
-from .kernel import TritonKernel
+from .kernel import TritonKernel, same_order
 from .weight_layout import MMA, WORDS
 
-_TRITON_TYPES = {torch.float16: tl.float16, torch.float32: tl.float32}
 # Rows per expert on average, at most: subtiles of eight rows per program.
 _SUBTILES = ((8, 1), (16, 2))
 _UNROLL = 4  # blocks that a warp reads ahead
@@ -80,30 +79,20 @@ class ExpertGemm:
     """The weights of linears that lie side by side in each of E experts, P of them of the same sizes."""
 
     @staticmethod
-    def serves(kernels: Sequence[Sequence[Kernel]]) -> bool:
+    def serves(kernels: Sequence[Sequence[TritonKernel]]) -> bool:
         """Whether these linears [E][P] are quantised and laid out alike, and expect their inputs in the same order."""
-        every = [kernel for parts in kernels for kernel in parts]
-        first = every[0] if every else None
-        if not isinstance(first, TritonKernel) or first.layout == WORDS:
-            return False
+        kinds = {
+            (
+                *(k.layout, k.codes.shape, k.codes.device, k.scales.shape, k.scales.dtype, k.spec.out_features),
+                *(k.zeros is None, k.order is None),
+            )
+            for parts in kernels
+            for k in parts
+        }
         return (
-            all(
-                isinstance(kernel, TritonKernel)
-                and kernel.layout == first.layout
-                and kernel.codes.shape == first.codes.shape
-                and kernel.codes.device == first.codes.device
-                and kernel.scales.shape == first.scales.shape
-                and kernel.scales.dtype == first.scales.dtype
-                and (kernel.zeros is None) == (first.zeros is None)
-                and (kernel.order is None) == (first.order is None)
-                and kernel.spec.out_features == first.spec.out_features
-                for kernel in every
-            )
-            and all(
-                a.order is b.order or a.order.equal(b.order)  # type: ignore[union-attr, arg-type]
-                for a, b in ((parts[0], other) for parts in kernels for other in parts[1:])
-                if isinstance(a, TritonKernel) and isinstance(b, TritonKernel)
-            )
+            len(kinds) == 1
+            and kernels[0][0].layout != WORDS
+            and all(same_order(k.order, parts[0].order) for parts in kernels for k in parts[1:])
         )
 
     def __init__(self, kernels: Sequence[Sequence[TritonKernel]]):
@@ -131,17 +120,14 @@ class ExpertGemm:
             is_sorted = True
             x = x.gather(1, self._orders[rows.chosen.clamp(max=self.experts)])
         y = torch.empty(len(rows.token), self.parts, outputs, dtype=x.dtype, device=x.device)
-        unroll = _UNROLL
-        while per_group % unroll or blocks % unroll:
-            unroll //= 2
         warps = 4 if len(rows.token) == len(rows.expert) and blocks >= _LONG_INPUT else 2
         tiles = len(codes)
         with device_guard(x.device):
             expert_gemm_kernel[(len(rows.expert), tiles * self.parts)](
                 x, y, rows.expert, rows.first, rows.end, rows.token, *self._table, self.experts, outputs, blocks, groups,
                 per_group, tiles,
-                SCALES=_TRITON_TYPES[scales.dtype], PARTS=self.parts, HAS_ZEROS=kernel.zeros is not None,
-                HAS_SOURCES=not is_sorted, SUBTILES=rows.subtiles, WARPS=warps, UNROLL=unroll,
+                SCALES=TRITON_TYPES[scales.dtype], PARTS=self.parts, HAS_ZEROS=kernel.zeros is not None,
+                HAS_SOURCES=not is_sorted, SUBTILES=rows.subtiles, WARPS=warps, UNROLL=kernel.fitting_unroll(_UNROLL),
                 USE_MMA=kernel.layout == MMA, num_warps=warps,
             )  # fmt: skip
         return y

@@ -100,8 +100,7 @@ class TritonKernel(Kernel):
         codes, scales, zeros, outputs, blocks, groups, per_group, _ = self.weight_args(tensors, outputs)
         y = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device) if add_to is None else add_to
         tiles, warps, unroll, subtiles = _gemm_launch(len(x), len(codes))
-        while per_group % unroll or blocks % unroll:
-            unroll //= 2
+        unroll = self.fitting_unroll(unroll)
         with device_guard(x.device):
             gemm_mma_kernel[(-(-len(x) // (8 * subtiles)), self.programs(tiles, codes))](
                 x, y, x if bias is None else bias, codes if output_scatter is None else output_scatter,
@@ -179,9 +178,7 @@ class TritonKernel(Kernel):
         block of them is worked on, or how many blocks a warp reads at once; fewer where they do not divide a group.
         """
         if self.layout != WORDS:
-            per_group = self.spec.group_size // BLOCK_ROWS
-            while per_group % prefetch or self._units % prefetch:
-                prefetch //= 2
+            prefetch = self.fitting_unroll(prefetch)
         return {
             'LAYOUT': self.layout,
             'BITS': self.bits,
@@ -192,6 +189,12 @@ class TritonKernel(Kernel):
             'num_warps': warps,
         }
 
+    def fitting_unroll(self, most: int) -> int:
+        """How many blocks a warp may read at once, at most so many: a power of two that divides a group, and the input."""
+        while self.spec.group_size // BLOCK_ROWS % most or self._units % most:
+            most //= 2
+        return most
+
     @property
     def _unit_rows(self) -> int:
         return 32 // self.bits if self.layout == WORDS else BLOCK_ROWS
@@ -199,6 +202,11 @@ class TritonKernel(Kernel):
     @property
     def _units(self) -> int:
         return self.spec.in_features // self._unit_rows
+
+
+def same_order(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    """Whether two linears read their input features in the same order."""
+    return one is other if one is None or other is None else torch.equal(one, other)
 
 
 def _gemm_launch(rows: int, tiles: int) -> tuple[int, int, int, int]:
