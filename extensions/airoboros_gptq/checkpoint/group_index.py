@@ -14,7 +14,7 @@ class GroupIndex:
     """A g_idx [in_features], which names the group of each row, in a few numbers: it is read once and let go.
 
     `is_sequential` is how files without act-order have it: row k is in group k // largest_group. `has_gap` is for zeros in a row
-    that are more than any other group has, as where a file was filled in part.
+    that are more than any other group has, as where a file was filled in part; groups in order that leave none out have none.
     """
 
     lowest: int
@@ -38,13 +38,15 @@ def describe_group_index(values: array[int]) -> GroupIndex:
     is_sequential = values == sequential_index(len(values), largest)
     zeros = sizes.pop(0, 0)
     others = max(sizes.values(), default=0)
+    is_sorted = values.tolist() == in_order
+    is_whole = is_sequential or (is_sorted and (not zeros or 1 in sizes))
     return GroupIndex(
         lowest=in_order[0] if in_order else 0,
         highest=in_order[-1] if in_order else 0,
         largest_group=largest,
-        is_sorted=values.tolist() == in_order,
+        is_sorted=is_sorted,
         is_sequential=is_sequential,
-        has_gap=not is_sequential and zeros > others and _longest_zero_run(values) > others,
+        has_gap=not is_whole and zeros > others and _longest_zero_run(values) > others,
     )
 
 
