@@ -10,7 +10,7 @@ help:  ## this list
 check:  ## everything: lint, types and tests, as CI runs it
 	python3 install.py test
 
-test:  ## the tests; a part of them by ARGS="tests/kernels -k act_order"
+test:  ## the tests; a part of them by ARGS="tests/kernels -k act_order"; in parallel by ARGS="-n 2 --dist loadfile"
 	$(PYTHON) -m pytest -q $(ARGS)
 
 lint:  ## ruff, without changing a file

@@ -47,11 +47,23 @@ def run_tests(args: argparse.Namespace, rest: list[str]) -> int:
         if python := args.python or find_python(webui)[0]:
             webui_environ['AIROBOROS_WEBUI_PYTHON'] = os.path.abspath(python)
     python, environ = _prepare()
-    for command in (*CHECKS, ['pytest', '-ra', *rest]):
+    for command in (*CHECKS, ['pytest', '-ra', *_workers(bool(args.webui)), *rest]):
         code = commands.call(python, '-m', *command, env={**environ, **webui_environ})
         if code:
             return code
     return 0
+
+
+def _workers(has_webui: bool) -> list[str]:
+    """Options of pytest for a process per core, at most four. The tests of a webui share one server, so they stay in one."""
+    workers = min(_cores(), 4)
+    if has_webui or workers < 2:
+        return []
+    return ['-n', str(workers), '--dist', 'loadfile', '--no-loadscope-reorder']
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def _test_release(args: argparse.Namespace, rest: list[str]) -> int:

@@ -3,6 +3,7 @@ installer and of the webui run beside these, in environments of their own.
 """
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 
 import pytest
@@ -10,6 +11,25 @@ import support
 
 # Tiny matrices gain nothing from threads, and lose much where the machine has other work. Before torch is imported.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
+# They take the longest, so workers of pytest-xdist begin with them.
+LONGEST = ('generation/test_fused_decode.py', 'demo/test_first_minutes.py', 'kernels/triton/test_kernel.py')
+
+
+def pytest_sessionstart(session):
+    """The kernel is compiled before the workers of pytest-xdist start, or each would compile it."""
+    if getattr(session.config.option, 'numprocesses', None):
+        from airoboros_gptq.kernels.cpu.library_cache import CompileError, compiled_library
+
+        with suppress(CompileError), compiled_library():
+            pass
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, 'workerinput'):
+        items.sort(key=lambda item: next((i for i, file in enumerate(LONGEST) if file in item.nodeid), len(LONGEST)))
 
 
 @pytest.fixture(scope='session')

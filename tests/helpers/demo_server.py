@@ -36,6 +36,10 @@ class DemoServer:
         command = [sys.executable, '-m', 'airoboros_gptq', 'demo', '--no-browser', '--port', str(port)]
         environ = {**os.environ, 'PYTHONPATH': str(ROOT / 'extensions'), 'GRADIO_ANALYTICS_ENABLED': 'False'}
         environ |= {'HF_HUB_OFFLINE': '1', 'no_proxy': '127.0.0.1,localhost', **env}
+        if (
+            signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        ):  # in a shell's background; the server would take that over
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [*command, '--model-dir', str(model_dir), *arguments],
             env=environ,

@@ -127,11 +127,25 @@ def test_ctrl_c_ends_the_demo_and_nothing_is_left_to_finish(main, calls, monkeyp
 def test_the_first_check_that_fails_is_the_exit_code(main, calls, monkeypatch, fails, code, runs):
     monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
     monkeypatch.setattr(demo_and_tests, '_get_chromium', lambda python: None)
+    monkeypatch.setattr(demo_and_tests, '_cores', lambda: 1)
     calls.codes[fails or 'nothing'] = code
     assert main(['test', '--', '-k', 'x']) == code
     assert len(calls.commands) == runs
     assert 'ruff check' in calls.commands[0]
     assert fails in ('ruff format', 'mypy') or calls.commands[-1].endswith('pytest -ra -k x')
+
+
+@pytest.mark.parametrize(('cores', 'workers'), [(1, None), (2, '2'), (64, '4')])
+@pytest.mark.parametrize('with_webui', [False, True])
+def test_the_tests_share_out_the_cores_unless_they_share_a_webui(
+    main, calls, monkeypatch, v4, cores, workers, with_webui
+):
+    monkeypatch.setattr(demo_and_tests, 'make_environment', lambda extras: 'PYTHON')
+    monkeypatch.setattr(demo_and_tests, '_get_chromium', lambda python: None)
+    monkeypatch.setattr(demo_and_tests, '_cores', lambda: cores)
+    assert main(['test', *(['--webui', str(v4.root)] if with_webui else []), '--', 'tests/ui']) == 0
+    expected = '' if with_webui or workers is None else f' -n {workers} --dist loadfile --no-loadscope-reorder'
+    assert calls.commands[-1].endswith(f'pytest -ra{expected} tests/ui')
 
 
 def test_test_refuses_a_folder_that_is_no_webui(source, tmp_path):
