@@ -94,17 +94,21 @@ def test_applied_stacked_and_removed(pair, adapters):
     assert torch.equal(logits(ours.unload()), bare)
 
 
-def test_a_lora_can_be_trained(pair):
-    """Its gradients are those of the dequantised model: through every kernel, also those that know no derivative."""
+@pytest.mark.parametrize('dora', [False, True], ids=['lora', 'dora'])
+def test_a_lora_can_be_trained(pair, dora):
+    """Its gradients are those of the dequantised model: through every kernel, also those that know no derivative. A DoRA reads
+    the weight too.
+    """
     gradients = []
     for model in pair[:2]:
         torch.manual_seed(0)
-        config = peft.LoraConfig(r=4, target_modules=TARGETS, task_type='CAUSAL_LM', init_lora_weights=False)
+        settings = {'target_modules': TARGETS, 'task_type': 'CAUSAL_LM', 'init_lora_weights': False, 'use_dora': dora}
+        config = peft.LoraConfig(r=4, **settings)
         wrapped = peft.get_peft_model(model, config)
         wrapped(IDS, labels=IDS).loss.backward()
         gradients.append({n: p.grad for n, p in wrapped.named_parameters() if p.requires_grad})
     ours, right = gradients
-    assert ours.keys() == right.keys() and len(ours) == 2 * 4 * len(TARGETS)
+    assert ours.keys() == right.keys() and len(ours) == (2 + dora) * 4 * len(TARGETS)
     for name, gradient in right.items():
         assert deviation(ours[name], gradient) < max(4 * pair[2], 1e-4), name
 

@@ -1,14 +1,17 @@
 """One forward pass before a load is called done: what would fail at the first token, or answer gibberish, says so at load."""
 
+import functools
 import logging
 
 import pytest
 import torch
 from airoboros_gptq import GPTQError, load
+from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.model import load_plan
 from made_models import QUANTISED, ROUTERS, compare, expected, make
 from small_configs import build, has
 from support import TINY
+from torch.nn import functional as F
 
 
 def overflowing(tmp_path, model_type='qwen2'):
@@ -29,6 +32,7 @@ def test_it_runs_once_and_keeps_no_cache(monkeypatch):
 
     calls, forward = [], LlamaForCausalLM.forward
 
+    @functools.wraps(forward)  # its parameters are looked up once per class and remembered
     def watched(self, *args, **kwargs):
         out = forward(self, *args, **kwargs)
         calls.append(out.past_key_values)
@@ -82,9 +86,47 @@ def test_a_linear_whose_weight_is_asked_for_is_dequantised(model_type, tmp_path,
     assert compare(model, expected(made)) < 1e-5
 
 
+@pytest.mark.parametrize('reads', ['weight', 'dtype'])
+def test_a_linear_of_which_only_the_dtype_is_asked_stays_quantised(reads, tmp_path, monkeypatch):
+    """At each token, with nothing dequantised; one whose weight is computed with is dequantised once, at load, in each layer."""
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    def forward(self, x):
+        x = self.act_fn(self.gate_proj(x)) * self.up_proj(x)
+        down = self.down_proj.weight
+        return F.linear(x, down) if reads == 'weight' else self.down_proj(x.to(down.dtype))
+
+    made = make(tmp_path, build('llama'))
+    twin = expected(made)
+    monkeypatch.setattr(LlamaMLP, 'forward', forward)
+    monkeypatch.setattr('airoboros_gptq.model.linear_places.is_read_by_weight', lambda model, name: False)
+    model, _ = load(made.folder, device='cpu', kernel='reference', dtype='float32')
+    kinds = [type(layer.mlp.down_proj).__name__ for layer in model.model.layers]
+    assert kinds == ['Linear' if reads == 'weight' else 'GPTQLinear'] * 2
+    assert type(model.model.layers[0].mlp.up_proj) is GPTQLinear
+    monkeypatch.setattr(GPTQLinear, 'dequantize', lambda self: pytest.fail('it was dequantised'))
+    assert compare(model, twin) < 1e-5
+
+
+def test_a_linear_whose_memory_is_asked_for_is_dequantised(tmp_path, monkeypatch):
+    """As by a kernel of another library, which a lazy weight cannot serve."""
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    def forward(self, x):
+        assert self.down_proj.weight.data_ptr()
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+
+    made = make(tmp_path, build('llama'))
+    monkeypatch.setattr(LlamaMLP, 'forward', forward)
+    model, _ = load(made.folder, device='cpu', kernel='reference', dtype='float32')
+    assert {type(layer.mlp.down_proj) for layer in model.model.layers} == {torch.nn.Linear}
+    assert compare(model, expected(made)) < 1e-5
+
+
 def test_what_does_not_run_says_so_in_one_sentence(tmp_path, monkeypatch):
     from transformers import LlamaForCausalLM
 
+    @functools.wraps(LlamaForCausalLM.forward)
     def fail(*args, **kwargs):
         raise ValueError('too many values to unpack (expected 2)\nand more')
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
 from ..checkpoint.linear_spec import LinearSpec
+from ..errors import GPTQError
+from .lazy_weight import WRITTEN, LazyWeight, lazy_weight
 from .packing import PackedLinear
 from .registry import select_kernel
 
@@ -14,10 +18,8 @@ class GPTQLinear(nn.Linear):
     """A linear whose weight stays quantised. x [..., in_features] to [..., out_features], in x's dtype.
 
     An nn.Linear for the sake of peft, which wraps a layer by its class: a LoRA's own linear then adds to what this one
-    answers. There is no `weight` to look into or to merge into.
+    answers. Its `weight` is no parameter: it is dequantised where something computes with it, and cannot be written.
     """
-
-    weight = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -33,7 +35,52 @@ class GPTQLinear(nn.Linear):
         self.out_features = spec.out_features
         self.spec = spec
         self.kernel = select_kernel(kernel, spec, packed.qweight.device)(packed, spec)
-        self.register_buffer('bias', None if bias is None else bias.to(dtype), persistent=False)
+        self.register_parameter('bias', None if bias is None else nn.Parameter(bias.to(dtype), requires_grad=False))
+        self._dtype = dtype
+
+    @property
+    def weight(self) -> LazyWeight:
+        """[out_features, in_features], in the dtype that the model was cast to. Dequantised only where it is computed with."""
+        like = torch.empty(self.out_features, self.in_features, dtype=self._dtype, device='meta')
+        return lazy_weight(self, self.dequantize, like, self.qweight.device)
+
+    @weight.setter
+    def weight(self, value: object) -> None:
+        raise GPTQError(WRITTEN)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        if name == 'weight':
+            raise GPTQError(WRITTEN)
+        super().register_parameter(name, param)
+
+    def dequantize(self) -> torch.Tensor:
+        """The weight [out_features, in_features] as the kernel has it: what it makes of the identity."""
+        with torch.no_grad():
+            eye = torch.eye(self.in_features, dtype=self._dtype, device=self.qweight.device)
+            return self.kernel(eye).T.contiguous()
+
+    def to_plain(self) -> nn.Linear:
+        """An ordinary linear with the weight dequantised."""
+        plain = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device='meta')
+        with torch.inference_mode(False):
+            plain.weight = nn.Parameter(self.dequantize(), requires_grad=False)
+            if self.bias is not None:
+                plain.bias = nn.Parameter(self.bias.detach().clone(), requires_grad=False)
+        return plain.train(self.training)
+
+    def __deepcopy__(self, memo: dict) -> nn.Linear:
+        """A copy of this linear alone is an ordinary one: peft makes it to train it (`modules_to_save`). In a copy of a model it
+        stays quantised.
+        """
+        if not memo:
+            return self.to_plain()
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
+
+    def _apply(self, fn, recurse=True):
+        self._dtype = fn(torch.empty(0, dtype=self._dtype)).dtype
+        return super()._apply(fn, recurse)
 
     @property
     def qweight(self) -> torch.Tensor:

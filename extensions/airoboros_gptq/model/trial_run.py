@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import linecache
 import logging
 import re
-from types import TracebackType
 
 import torch
 from torch import nn
 
 from ..errors import GPTQError, first_line
+from ..kernels.lazy_weight import record_read_weights
 from ..kernels.linear import GPTQLinear
 from ..util.torch_errors import is_out_of_memory
 from ..util.types import TransformersModel
@@ -27,23 +26,25 @@ def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
 
     Raises NotFiniteError where it does not compute finite numbers, GPTQError where it fails otherwise; errors of memory pass.
     """
-    asked: set[tuple[type, str]] = set()
+    tried: set[str] = set()
     while True:
-        try:
-            with torch.inference_mode():
-                logits = _logits(model)
-        except Exception as e:
-            if is_out_of_memory(e):
-                raise
-            found = _asked_for_weight(e.__traceback__)
-            if found is None or found in asked:
-                raise GPTQError(
-                    f'{plan.checkpoint.name} is loaded as a {type(model).__name__}, which does not run ({first_line(e)}); '
-                    'use the transformers that the model was made for, or report it.'
-                ) from e
-            asked.add(found)
-            _dequantize_all(model, *found)
-            continue
+        with record_read_weights() as weights:
+            try:
+                with torch.inference_mode():
+                    logits = _logits(model)
+            except Exception as e:
+                if is_out_of_memory(e):
+                    raise
+                read = _kinds(model, weights.read) - tried
+                if not read:
+                    raise GPTQError(
+                        f'{plan.checkpoint.name} is loaded as a {type(model).__name__}, which does not run '
+                        f'({first_line(e)}); use the transformers that the model was made for, or report it.'
+                    ) from e
+                tried |= read
+                _dequantize_all(model, read)
+                continue
+        _dequantize_all(model, _kinds(model, weights.computed))
         if not bool(logits.isfinite().all()):
             raise NotFiniteError(
                 f'{plan.checkpoint.name} computes NaN or infinity in {dtype_name(plan.dtype)}; '
@@ -60,36 +61,21 @@ def _logits(model: TransformersModel) -> torch.Tensor:
     return logits
 
 
-def _asked_for_weight(traceback: TracebackType | None) -> tuple[type, str] | None:
-    """(class, name of its child) where the code that failed asked a quantised linear for its `weight`; None where it did not."""
-    found = None
-    while traceback is not None:
-        frame, line = traceback.tb_frame, traceback.tb_lineno
-        owner = frame.f_locals.get('self')
-        source = ''.join(linecache.getline(frame.f_code.co_filename, n) for n in range(line, line + 3))
-        for name in re.findall(r'\bself\.(\w+)\.weight\b', source):
-            if isinstance(owner, nn.Module) and isinstance(getattr(owner, name, None), GPTQLinear):
-                found = type(owner), name
-        traceback = traceback.tb_next
-    return found
+def _kinds(model: nn.Module, linears: set[nn.Module]) -> set[str]:
+    """The names of these modules, without the numbers of layers and experts."""
+    return {_kind(name) for name, module in model.named_modules() if module in linears}
 
 
-def _dequantize_all(model: nn.Module, owner: type, name: str) -> None:
-    """Puts ordinary linears in place of the quantised ones called `name` in modules of class `owner`."""
-    log.info('%s.%s is dequantised: the code of the model looks into its weight', owner.__name__, name)
-    for module in model.modules():
-        linear = getattr(module, name, None)
-        if type(module) is owner and isinstance(linear, GPTQLinear):
-            dtype, device = _float_dtype(model), linear.qweight.device
-            with torch.inference_mode(False), torch.no_grad():
-                weight = linear.kernel(torch.eye(linear.in_features, dtype=dtype, device=device)).T.contiguous()
-            plain = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None, device='meta')
-            plain.weight = nn.Parameter(weight, requires_grad=False)
-            if linear.bias is not None:
-                plain.bias = nn.Parameter(linear.bias, requires_grad=False)
-            setattr(module, name, plain)
+def _kind(name: str) -> str:
+    return re.sub(r'\.\d+(?=\.|$)', '.#', name)
 
 
-def _float_dtype(model: TransformersModel) -> torch.dtype:
-    dtype: torch.dtype = model.get_input_embeddings().weight.dtype
-    return dtype
+def _dequantize_all(model: nn.Module, kinds: set[str]) -> None:
+    """Puts ordinary linears in place of the quantised ones of these kinds."""
+    plain: dict[nn.Module, nn.Linear] = {}
+    for name, linear in list(model.named_modules(remove_duplicate=False)):
+        if isinstance(linear, GPTQLinear) and _kind(name) in kinds:
+            plain[linear] = plain.get(linear) or linear.to_plain()
+            model.set_submodule(name, plain[linear])
+    for kind in sorted(kinds):
+        log.info('%s is dequantised: the code of the model looks into its weight', kind)

@@ -9,6 +9,7 @@ from airoboros_gptq.kernels.cpu.kernel import NativeCpuKernel
 from airoboros_gptq.kernels.linear import GPTQLinear
 from compiled import needs_library
 from random_linears import random_packed
+from torch import nn
 
 CPU = torch.device('cpu')
 
@@ -20,7 +21,7 @@ def test_casting_or_copying_the_model_leaves_the_weight_alone():
     x = torch.randn(2, 256)
     right = linear(x)
     assert torch.equal(linear.half().float().to(torch.bfloat16)(x), right)
-    assert torch.equal(copy.deepcopy(linear)(x), right)
+    assert torch.equal(copy.deepcopy(nn.Sequential(linear))(x), right)
     assert torch.equal(linear(x.double()).float(), right)
     assert linear.state_dict() == {}
 
