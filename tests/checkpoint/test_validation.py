@@ -84,16 +84,45 @@ def test_without_transformers_nothing_is_said(tiny_copy, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('version', 'who'),
+    ('installed', 'kind', 'saved', 'who'),
     [
-        ('5.6.0', 'transformers 5.6.0, with which it was saved, may have it, or a newer one.'),
-        ('4.57.0.dev0', 'transformers 4.57.0.dev0, with which it was saved, may have it, or a newer one.'),
-        (None, 'a newer transformers may have it.'),
-        ('<b>' * 9, 'a newer transformers may have it.'),
-        (5, 'a newer transformers may have it.'),
+        (
+            '4.57.6',
+            'of_the_future',
+            '5.6.0',
+            'transformers 5.6.0, with which it was saved, may have it, or a newer one.',
+        ),
+        (
+            '4.57.6',
+            'qwen3_5_moe',
+            '4.57.0.dev0',
+            'transformers 5.2.0 is the first that has it (a newer webui brings it).',
+        ),
+        ('4.57.6', 'minimax_m2', '5.6.0', 'transformers 5.0.0 is the first that has it (a newer webui brings it).'),
+        ('5.3.0', 'gemma4', None, 'transformers 5.5.0 is the first that has it (a newer webui brings it).'),
+        ('5.6.2', 'qwen3_5', '5.6.0', 'a transformers newer than 5.6.2 may have it.'),
+        ('4.57.6', 'of_the_future', '4.57.0.dev0', 'a transformers newer than 4.57.6 may have it.'),
+        ('4.57.6', 'of_the_future', None, 'a transformers newer than 4.57.6 may have it.'),
+        ('4.57.6', 'of_the_future', '<b>' * 9, 'a transformers newer than 4.57.6 may have it.'),
+        ('4.57.6', 'of_the_future', 5, 'a transformers newer than 4.57.6 may have it.'),
+        ('', 'of_the_future', None, 'a newer transformers may have it.'),
     ],
 )
-def test_a_type_that_transformers_lacks_names_the_version_that_has_it(tmp_path, version, who):
+def test_a_type_that_transformers_lacks_names_the_version_that_has_it(
+    tmp_path, monkeypatch, installed, kind, saved, who
+):
+    monkeypatch.setattr(model_types, '_installed_version', lambda: installed)
+    monkeypatch.setattr(validation, 'known_model_types', lambda mapping='CAUSAL_LM': frozenset({'llama'}))
     with pytest.raises(GPTQError) as e:
-        validation.check_model_type(tmp_path, {'model_type': 'of_the_future', 'transformers_version': version})
-    assert str(e.value).endswith(f'it has no language model of the type of_the_future; {who}')
+        validation.check_model_type(tmp_path, {'model_type': kind, 'transformers_version': saved})
+    assert str(e.value).endswith(f'it has no language model of the type {kind}; {who}')
+
+
+def test_the_installed_transformers_has_the_types_that_the_table_says_it_has():
+    import transformers
+
+    installed = [int(n) for n in transformers.__version__.split('.')[:3]]
+    known = model_types.known_model_types() | model_types.known_model_types('IMAGE_TEXT_TO_TEXT')
+    had = {k for k, first in model_types.FIRST_RELEASE.items() if [int(n) for n in first.split('.')] <= installed}
+    assert had <= known
+    assert not (model_types.FIRST_RELEASE.keys() - had) & known

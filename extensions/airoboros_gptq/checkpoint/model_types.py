@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ RENAMED_TYPES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     'aquila': ('llama', {}, {}),  # BAAI/AquilaChat-7B
     'kimi_k2': ('deepseek_v3', {}, {}),  # moonshotai/Kimi-K2-Instruct
 }
+
+# The release in which transformers got a type that 4.57 lacks. Source: modeling_auto.py in the wheels of 5.0 to 5.6.
+_FIRST_RELEASES = {
+    '5.0.0': 'afmoe cwm ernie4_5_vl_moe fast_vlm glm46v glm4_moe_lite jais2 lfm2_moe lighton_ocr minimax_m2 ministral3 nanochat '
+    'paddleocr_vl solar_open t5gemma2 video_llama_3 video_llava',
+    '5.1.0': 'exaone_moe glm_ocr youtu',
+    '5.2.0': 'glm_moe_dsa qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text',
+    '5.3.0': 'nemotron_h olmo_hybrid',
+    '5.4.0': 'mistral4 pp_chart2table',
+    '5.5.0': 'gemma4 gemma4_text',
+    '5.6.0': 'hy_v3 qianfan_ocr',
+}
+FIRST_RELEASE = {kind: release for release, kinds in _FIRST_RELEASES.items() for kind in kinds.split()}
 
 
 @lru_cache
@@ -47,6 +61,32 @@ def _auto_source() -> str:
         return (Path(spec.origin).parent / 'models' / 'auto' / 'modeling_auto.py').read_text(encoding='utf-8')
     except (ValueError, OSError):
         return ''
+
+
+def who_has_it(config: HFConfig) -> str:
+    """The half sentence that says which transformers has a type that the installed one lacks: by the table, else that which wrote
+    the config, unless it is no newer than the installed one, as a development version may be.
+    """
+    installed, saved = _installed_version(), str(config.get('transformers_version'))
+    first = FIRST_RELEASE.get(str(config.get('model_type')))
+    if first is not None and _numbers(first) > _numbers(installed):
+        return f'transformers {first} is the first that has it (a newer webui brings it)'
+    is_version = re.fullmatch(r'\d{1,3}(\.\d{1,3}){1,3}(\.?(dev|rc)\d{1,3})?', saved)
+    if is_version and _numbers(saved) > _numbers(installed):
+        return f'transformers {saved}, with which it was saved, may have it, or a newer one'
+    return f'a transformers newer than {installed} may have it' if installed else 'a newer transformers may have it'
+
+
+def _installed_version() -> str:
+    try:
+        return version('transformers')
+    except PackageNotFoundError:
+        return ''
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    """4.57.0.dev0 as (4, 57, 0)."""
+    return tuple(int(n) for n in re.findall(r'\d+', release)[:3])
 
 
 def with_native_type(config: HFConfig) -> HFConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from .folder_files import check_files
 from .group_index import GroupIndex
 from .hf_config import HFConfig, check_sizes
 from .linear_spec import TENSOR_PARTS
-from .model_types import known_model_types, runs_own_code, with_native_type
+from .model_types import known_model_types, runs_own_code, who_has_it, with_native_type
 from .tensor_info import TensorInfo
 
 LLAMA_TOKENIZERS = ('LlamaTokenizer', 'LlamaTokenizerFast', 'LLaMATokenizer')
@@ -68,21 +67,13 @@ def check_model_type(folder: Path, config: HFConfig, trust_remote_code: bool = F
     if not has_own_code:
         raise GPTQError(
             f'{path} describes a model that transformers cannot build: it has no language model of the type {kind}; '
-            f'{_who_has_it(config)}.'
+            f'{who_has_it(config)}.'
         )
     if not trust_remote_code:
         raise GPTQError(
             f'{path} describes a {kind}, which runs by code of its own; look at the code in {folder} and, if you trust it, '
             'load with trust_remote_code=True (in the webui: --trust-remote-code).'
         )
-
-
-def _who_has_it(config: HFConfig) -> str:
-    """Which transformers has a type that the installed one lacks: that which wrote the config had it."""
-    version = config.get('transformers_version')
-    if not isinstance(version, str) or re.fullmatch(r'\d{1,3}(\.\d{1,3}){1,3}(\.?(dev|rc)\d{1,3})?', version) is None:
-        return 'a newer transformers may have it'
-    return f'transformers {version}, with which it was saved, may have it, or a newer one'
 
 
 def check_hf_config(folder: Path, hf_config: HFConfig | None, tensor_count: int) -> HFConfig:

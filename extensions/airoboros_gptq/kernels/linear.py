@@ -29,7 +29,9 @@ class GPTQLinear(nn.Linear):
         kernel: str = 'auto',
         dtype: torch.dtype = torch.float32,
     ):
-        """`packed` and `bias` lie on the device where the linear is to run. Raises GPTQError if `kernel` cannot run it."""
+        """`packed` and `bias` lie on the device where the linear is to run. `dtype` is that of the bias, and of the weight that
+        the linear stands for. Raises GPTQError if `kernel` cannot run it.
+        """
         nn.Module.__init__(self)  # nn.Linear's would allocate a weight
         self.in_features = spec.in_features
         self.out_features = spec.out_features

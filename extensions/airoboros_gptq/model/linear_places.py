@@ -33,20 +33,21 @@ def place_linear(
     """
     file, spec = plan.checkpoint.name, plan.specs[module]
     old = find_place(model, name, spec, file)
+    dtype = old.get_parameter('weight').dtype
     tensors = {part: f'{module}.{part}' for part in TENSOR_PARTS if f'{module}.{part}' in plan.checkpoint.tensors}
     parts = {part: read(tensor, device) for part, tensor in tensors.items()}
     bias = parts.pop('bias', None)
     check_finite(parts['scales'], tensors['scales'], file)
     if bias is not None:
-        bias = cast_floats(bias, plan.dtype, tensors['bias'], file)
+        bias = cast_floats(bias, dtype, tensors['bias'], file)
     elif getattr(old, 'bias', None) is not None and 'bias' in old._parameters:
         raise GPTQError(f'{file} lacks the tensor {name}.bias; download it again.')
     packed = PackedLinear(**parts)
     if is_plain_linear(old) and not is_read_by_weight(model, name):
         parent, _, child = name.rpartition('.')
-        setattr(model.get_submodule(parent), child, GPTQLinear(packed, spec, bias, plan.kernel, plan.dtype))
+        setattr(model.get_submodule(parent), child, GPTQLinear(packed, spec, bias, plan.kernel, dtype))
         return
-    weight = cast_floats(dequantize(packed, spec), plan.dtype, name, file)
+    weight = cast_floats(dequantize(packed, spec), dtype, name, file)
     _set_parameter(old, 'weight', weight if is_transposed(old) else weight.T.contiguous())
     if 'bias' in old._parameters and bias is not None:
         _set_parameter(old, 'bias', bias)

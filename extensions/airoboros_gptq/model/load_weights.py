@@ -34,7 +34,7 @@ _TRIM_EVERY = 1 << 22  # bytes of quantised linears
 
 
 def load_weights(model: PreTrainedModel, plan: LoadPlan, names: NameMap, devices: Devices, progress: Progress) -> None:
-    """Gives a model on the meta device its weights, floats in the plan's dtype; quantised linears become GPTQLinears.
+    """Gives a model on the meta device its weights, floats in the dtypes that it declares; quantised linears become GPTQLinears.
 
     Reads module by module: each tensor is read, cast and placed once, then let go. `names` are those of the file's tensors in the
     model; what is of a part that is not loaded is not read. `progress(done, total)` gets bytes.
@@ -61,7 +61,7 @@ def load_weights(model: PreTrainedModel, plan: LoadPlan, names: NameMap, devices
             else:
                 for name in held:
                     target = names(name)
-                    set_tensor(model, target, read(name, device_of(target, devices)), plan.dtype, file)
+                    set_tensor(model, target, read(name, device_of(target, devices)), file)
             done += size
             if untrimmed > _TRIM_EVERY:
                 untrimmed = 0
@@ -123,8 +123,8 @@ def _owner(model: nn.Module, name: str) -> nn.Module | None:
         return None
 
 
-def set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype, file: str) -> None:
-    """Makes `value` the parameter or buffer called `name`, cast to `dtype` if it is floating."""
+def set_tensor(model: nn.Module, name: str, value: torch.Tensor, file: str) -> None:
+    """Makes `value` the parameter or buffer called `name`, in the dtype that the empty one has."""
     owner, leaf = _owner(model, name), name.rpartition('.')[2]
     old = getattr(owner, leaf, None)
     if owner is None or not isinstance(old, torch.Tensor):
@@ -138,7 +138,7 @@ def set_tensor(model: nn.Module, name: str, value: torch.Tensor, dtype: torch.dt
         )
     if leaf in owner._parameters:
         if old.is_floating_point():
-            value = cast_floats(value, dtype, name, file)
+            value = cast_floats(value, old.dtype, name, file)
         owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
     elif leaf not in owner._non_persistent_buffers_set:
         owner._buffers[leaf] = value.to(old.dtype)  # learned, as the bias of DeepSeek's router

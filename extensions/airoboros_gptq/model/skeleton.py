@@ -13,6 +13,7 @@ from ..checkpoint.model_types import runs_own_code, with_native_type
 from ..errors import GPTQError, quote_error
 from .bounded_build import bounded_build
 from .load_plan import LoadPlan
+from .parameter_dtypes import set_parameter_dtypes
 from .untrusted_config import drop_code_names
 from .vision import remove_vision
 
@@ -51,7 +52,8 @@ def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTraine
         if attention:
             config._attn_implementation = attention
         dtype_key = 'dtype' if hasattr(config, 'dtype') else 'torch_dtype'  # the name since transformers 4.56
-        setattr(config, dtype_key, plan.dtype)
+        for part in (config, config.get_text_config(decoder=True)):
+            setattr(part, dtype_key, plan.dtype)
         tensors = plan.checkpoint.tensors.values()
         bounds = bounded_build(len(tensors), sum(info.end - info.begin for info in tensors))
         # Random numbers for a 7B would take 0.4 s.
@@ -59,6 +61,7 @@ def make_skeleton(plan: LoadPlan, resolved: Resolved | None = None) -> PreTraine
             model: PreTrainedModel = model_class.from_config(config, trust_remote_code=plan.trust_remote_code)
     if remove_vision(model) or config.model_type != (plan.summary.hf_config or {}).get('model_type', config.model_type):
         _tell_language_half(folder, model)
+    set_parameter_dtypes(model, plan.dtype)
     return model
 
 

@@ -164,6 +164,7 @@ def separate_experts(
         owners.setdefault(part.parameter.rpartition('.')[0], []).append(part)
     for owner, found in owners.items():
         fused = model.get_submodule(owner)
+        dtype = next(fused.parameters()).dtype
         names = {p.parameter.rpartition('.')[2]: p.parts for p in sorted(found, key=lambda p: -len(p.parts))}
         if can_separate(fused, names):
             holder: nn.Module = SeparateExperts(fused, _in_order(names))
@@ -182,7 +183,7 @@ def separate_experts(
                     'use transformers 4 for it.'
                 )
             continue
-        places |= _add_linears(holder, owner, found, tensors, specs)
+        places |= _add_linears(holder, owner, found, tensors, specs, dtype)
     return places
 
 
@@ -227,6 +228,7 @@ def _add_linears(
     parts: list[ExpertPart],
     tensors: Mapping[str, TensorInfo],
     specs: Mapping[str, LinearSpec],
+    dtype: torch.dtype,
 ) -> dict[str, str]:
     """Gives `holder` an empty nn.Linear for each part of each expert, of the size that the file has: {module of the file: its
     place}. Experts that the file lacks get theirs too, and are missed when they are left without weights.
@@ -237,7 +239,7 @@ def _add_linears(
         count = max(count, int(holder.moe_num_experts))  # type: ignore[arg-type]
     for index in range(count):
         linears = {
-            name: nn.Linear(*sizes[name], bias=False, device='meta')
+            name: nn.Linear(*sizes[name], bias=False, device='meta', dtype=dtype)
             for consists_of in dict.fromkeys(p.parts for p in parts)
             for name in consists_of
             if name in sizes
