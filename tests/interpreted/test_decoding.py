@@ -10,7 +10,8 @@ import torch
 from airoboros_gptq import load
 from airoboros_gptq.generation import kv_cache
 from airoboros_gptq.generation.fused_decode import graph
-from airoboros_gptq.generation.fused_decode.plan import CannotFuse, make_decode_plan
+from airoboros_gptq.generation.fused_decode.fused_linear import CannotFuse
+from airoboros_gptq.generation.fused_decode.plan import make_decode_plan
 from airoboros_gptq.generation.kv_cache import crop_to, make_cache
 from airoboros_gptq.generation.runtime import attach
 from architectures import FOLDERS, build
@@ -69,7 +70,9 @@ class Both:
             crop_to(cache, length)
 
 
-@pytest.mark.parametrize('name', ['llama', 'llama2-gqa', 'qwen2', 'qwen3'])  # act-order twice, biases, norms of heads
+@pytest.mark.parametrize(
+    'name', ['llama', 'llama2-gqa', 'qwen2', 'qwen3', 'phi3']
+)  # act-order twice, biases, norms of heads, joined
 def test_prompts_and_tokens(name):
     model, right = pair(name)
     assert model.gptq.fused_forward is not None
@@ -162,7 +165,7 @@ def reason(model):
 
 def test_a_window_of_attention_is_kept():
     model, right = pair('mistral')
-    window = model.gptq.fused_forward.plan.window
+    window = model.gptq.fused_forward.plan.layers[0].window
     assert window == 8
     both = Both(model, right)
     both.check(ids(window + 4), fused=False)

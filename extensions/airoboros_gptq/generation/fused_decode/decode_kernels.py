@@ -1,4 +1,4 @@
-"""What lies between the matmuls of one decoding step of a LLaMA, fused with them: a token's activations [K], in fp32.
+"""What lies between the matmuls of one decoding step, fused with them: a token's activations [K], in fp32.
 
 An RMSNorm is taken apart: whoever writes `hidden` also writes `normed`, hidden times the norm's weight, in the order in which
 the next linear wants its input, and sums of squares, a few columns each; the next linear multiplies its sums by one over
@@ -12,6 +12,7 @@ import triton.language as tl
 
 from ...kernels.triton.gemv import gemv, output_columns, store_input
 from ...kernels.triton.pdl import grid_dependency_wait, launch_dependents
+from .activation import activate
 
 
 @triton.jit
@@ -38,18 +39,25 @@ def _write_hidden(
 
 @triton.jit
 def hidden_kernel(
-    x, row, weight, scatter, hidden, normed, squares, size, reader_size, ADD: tl.constexpr,
+    x, row, weight, scatter, hidden, normed, squares, size, reader_size, scale, post_weight, post_squares, count, epsilon,
+    ADD: tl.constexpr, HAS_POST_NORM: tl.constexpr, SQUARES: tl.constexpr,
     HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, WIDTH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """hidden [K] = x[row], or with ADD hidden += x, which is one row then; normed[scatter[k]] = hidden[k] * weight[k]."""
+    """hidden [K] = scale * x[row], or with ADD hidden += scale * x, which is one row then, behind an RMSNorm of its own where
+    HAS_POST_NORM, with `count` sums of its squares; normed[scatter[k]] = hidden[k] * weight[k].
+    """
     launch_dependents(USE_PDL)
     grid_dependency_wait(USE_PDL)
     block = tl.program_id(0)
     at = block * WIDTH + tl.arange(0, WIDTH)
     if ADD:
-        value = tl.load(hidden + at, mask=at < size, other=0) + tl.load(x + at, mask=at < size, other=0).to(tl.float32)
+        value = tl.load(x + at, mask=at < size, other=0).to(tl.float32) * scale
+        if HAS_POST_NORM:
+            value *= _one_over_rms(post_squares, count, size, epsilon, SQUARES)
+            value *= tl.load(post_weight + at, mask=at < size, other=0).to(tl.float32)
+        value += tl.load(hidden + at, mask=at < size, other=0)
     else:
-        value = tl.load(x + tl.load(row) * size + at, mask=at < size, other=0).to(tl.float32)
+        value = tl.load(x + tl.load(row) * size + at, mask=at < size, other=0).to(tl.float32) * scale
     _write_hidden(
         value, at, size, hidden, normed, squares, block, weight, scatter, reader_size, HAS_SCATTER, READER_LAYOUT, READER_BITS
     )  # fmt: skip
@@ -94,9 +102,11 @@ def gated_linear_kernel(
     reader_size,
     HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr, SQUARES: tl.constexpr,
     LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
-    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
+    PREFETCH: tl.constexpr, USE_PDL: tl.constexpr, ACTIVATION: tl.constexpr,
 ):  # fmt: skip
-    """y[scatter[n]] = silu(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. outputs is N of one."""
+    """y[scatter[n]] = activation(gate) * up, both of RMSNorm(hidden); the tiles of up follow those of gate. `outputs`
+    is N of one.
+    """
     launch_dependents(USE_PDL)
     program = tl.program_id(0)
     sums = gemv(
@@ -106,7 +116,7 @@ def gated_linear_kernel(
     gate, up = tl.split(tl.permute(sums, (1, 0)))
     scale = _one_over_rms(squares, count, size, epsilon, SQUARES)
     gate *= scale
-    value = gate / (1 + tl.exp(-gate)) * (up * scale)
+    value = activate(gate, ACTIVATION) * (up * scale)
     column = output_columns(program, 2, LAYOUT, TILES)
     inside = column < outputs
     target = column
@@ -118,12 +128,14 @@ def gated_linear_kernel(
 @triton.jit
 def residual_linear_kernel(
     x, hidden, normed, squares, bias, weight, scatter, codes, scales, zeros, outputs, units, groups, units_per_group, one_bits,
-    reader_size,
-    HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr,
+    reader_size, scale,
+    ADD: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_SCATTER: tl.constexpr, READER_LAYOUT: tl.constexpr, READER_BITS: tl.constexpr,
     LAYOUT: tl.constexpr, BITS: tl.constexpr, HAS_ZEROS: tl.constexpr, WARPS: tl.constexpr, TILES: tl.constexpr,
     PREFETCH: tl.constexpr, USE_PDL: tl.constexpr,
 ):  # fmt: skip
-    """hidden [N] += x @ w + bias, and normed[scatter[n]] = hidden[n] * weight[n] for the norm that follows."""
+    """hidden [N] += scale * (x @ w + bias), and normed[scatter[n]] = hidden[n] * weight[n] for the norm that follows. Without ADD
+    hidden is written to, not added to: a norm stands between.
+    """
     launch_dependents(USE_PDL)
     program = tl.program_id(0)
     halves = gemv(
@@ -134,19 +146,10 @@ def residual_linear_kernel(
     column = output_columns(program, 1, LAYOUT, TILES)
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column < outputs, other=0)
-    sums += tl.load(hidden + column, mask=column < outputs, other=0)
+    sums *= scale
+    if ADD:
+        sums += tl.load(hidden + column, mask=column < outputs, other=0)
     _write_hidden(
-        sums,
-        column,
-        outputs,
-        hidden,
-        normed,
-        squares,
-        program,
-        weight,
-        scatter,
-        reader_size,
-        HAS_SCATTER,
-        READER_LAYOUT,
-        READER_BITS,
-    )
+        sums, column, outputs, hidden, normed, squares, program, weight, scatter, reader_size,
+        HAS_SCATTER, READER_LAYOUT, READER_BITS,
+    )  # fmt: skip

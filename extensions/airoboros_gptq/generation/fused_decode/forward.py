@@ -13,8 +13,9 @@ from ...kernels.triton.kernel import TritonKernel
 from ...util.torch_errors import is_out_of_memory
 from ...util.types import TransformersModel
 from ..kv_cache import GrowingCache
+from .fused_linear import CannotFuse
 from .graph_forward import GraphForward
-from .plan import CannotFuse, DecodePlan, make_decode_plan
+from .plan import DecodePlan, make_decode_plan
 
 log = logging.getLogger('airoboros_gptq')
 
@@ -59,7 +60,7 @@ class FusedForward(GraphForward):
         self._prompts: PromptGraphs | None = PromptGraphs(plan, model.dtype)
         with torch.inference_mode(False):  # its buffers are written to in any mode
             graph = DecodeGraph(plan, model.dtype)
-        super().__init__(graph, plan.embedding.device, len(plan.cos))
+        super().__init__(graph, plan.embedding.device, plan.positions)
 
     def is_intact(self) -> bool:
         return self.plan.modules.is_unchanged()
@@ -67,7 +68,7 @@ class FusedForward(GraphForward):
     def serves_prompt(self, count: int) -> bool:
         if self._prompts is not None and self._prompts.serves(count):
             return True
-        return count == 1 or (count >= MIN_PREFILL_ROWS and not self.plan.window)
+        return count == 1 or (count >= MIN_PREFILL_ROWS and self.plan.attends_to_all)
 
     def _prefill(self, cache: GrowingCache, ids: torch.Tensor, logits_to_keep: int) -> torch.Tensor:
         from .prefill import prefill  # imports Triton
@@ -83,4 +84,4 @@ class FusedForward(GraphForward):
                 self._prompts = None
         if hidden is None:
             hidden = prefill(self.plan, ids, cache, length)
-        return self.plan.lm_head(hidden[:, -logits_to_keep:])
+        return self.plan.logits(hidden[:, -logits_to_keep:])

@@ -48,7 +48,8 @@ class DecodeGraph(CapturedGraph):
         middle = max(layer.down.kernel.spec.in_features if layer.down else 1 for layer in plan.layers)
         self._normed, self._attended, self._act = (floats(n) for n in (self._size, wide, middle))
         self._qkv = floats((plan.heads + 2 * plan.kv_heads) * plan.head_dim)
-        self._partial = floats(plan.heads, SPLITS, plan.head_dim)
+        self._head_pad = triton.next_power_of_2(plan.head_dim)
+        self._partial = floats(plan.heads, SPLITS, self._head_pad)
         self._split_max_sum = floats(plan.heads, SPLITS, 2)
         self._counters = torch.zeros(plan.heads, dtype=torch.int32, device=self.device)
         self._last = torch.zeros(1, 1, self._size, dtype=dtype, device=self.device)
@@ -61,7 +62,8 @@ class DecodeGraph(CapturedGraph):
             if linear is not None
         ]
         blocks = max(*widths, triton.cdiv(self._size, _WIDTH))
-        self._sums_of_squares = floats(triton.next_power_of_2(blocks))
+        self._sums_of_squares, self._branch_squares = (floats(triton.next_power_of_2(blocks)) for _ in range(2))
+        self._branch, self._unused = floats(self._size), floats(self._size)
 
     def run(self, token: torch.Tensor) -> torch.Tensor:
         """Logits [1, 1, vocabulary] after `token` [1, 1], in a buffer; its keys and values are written to the cache."""
@@ -71,19 +73,20 @@ class DecodeGraph(CapturedGraph):
     def _launch(self) -> torch.Tensor:
         plan = self._plan
         first = plan.layers[0]
-        self._write_hidden(plan.embedding, first.attention_norm, first.qkv, add=False)
+        self._write_hidden(plan.embedding, first.attention_norm, first.qkv, scale=plan.scales.embedding)
         following = [layer.attention_norm for layer in plan.layers[1:]] + [plan.final_norm]
         readers = [layer.qkv for layer in plan.layers[1:]] + [None]
         for i, layer in enumerate(plan.layers):
             self._normed_linear(layer.qkv)
             self._attend(i, layer)
-            self._residual_linear(layer.out, self._attended, layer.mlp_norm, layer.gate_up)
+            self._add_branch(layer.out, self._attended, layer.attention_post_norm, layer.mlp_norm, layer.gate_up)
             if layer.experts is not None:
-                self._write_hidden(layer.experts(self._normed_row()), following[i], readers[i], add=True)
+                experts = layer.experts(self._normed_row())
+                self._write_hidden(experts, following[i], readers[i], add=True, scale=plan.scales.residual)
             else:
                 self._gated_linear(layer.gate_up, layer.down)
-                self._residual_linear(layer.down, self._act, following[i], readers[i])
-        logits = plan.lm_head(self._normed_row())
+                self._add_branch(layer.down, self._act, layer.mlp_post_norm, following[i], readers[i])
+        logits = plan.logits(self._normed_row())
         self.state[:1].add_(1)
         return logits
 
@@ -95,12 +98,19 @@ class DecodeGraph(CapturedGraph):
         )  # fmt: skip
         return self._last
 
-    def _write_hidden(self, x: torch.Tensor, weight: torch.Tensor, reader, add: bool) -> None:
-        """hidden = the token's row of x, or += x, and what the norm of `weight` and the linear behind it need."""
+    def _write_hidden(
+        self, x: torch.Tensor, weight: torch.Tensor, reader, add: bool = False, scale: float = 1.0,
+        post_norm: torch.Tensor | None = None, blocks: int = 0,
+    ) -> None:  # fmt: skip
+        """hidden = the token's row of x, or += x, scaled, and what the norm of `weight` and the linear behind it need. With a
+        `post_norm`, x has `blocks` sums of squares.
+        """
         self._blocks = triton.cdiv(self._size, _WIDTH)
         step.hidden_kernel[(self._blocks,)](
             x.contiguous(), self._token, weight, self._token if reader is None else _scatter(reader), self._hidden, self._normed,
-            self._sums_of_squares, self._size, 1 if reader is None else reader.kernel.input_size, ADD=add,
+            self._sums_of_squares, self._size, 1 if reader is None else reader.kernel.input_size, scale,
+            weight if post_norm is None else post_norm, self._branch_squares, blocks, self._plan.epsilon,
+            ADD=add, HAS_POST_NORM=post_norm is not None, SQUARES=len(self._branch_squares),
             **_reader(reader), WIDTH=_WIDTH, **self._pdl,
         )  # fmt: skip
 
@@ -116,11 +126,12 @@ class DecodeGraph(CapturedGraph):
     def _attend(self, index: int, layer) -> None:
         plan, reader = self._plan, layer.out
         attention.attention_kernel[(plan.heads, SPLITS)](
-            self._qkv, *layer.head_norms, plan.cos, plan.sin, self.state, self.addresses, index, self._attended, _scatter(reader),
-            self._partial, self._split_max_sum, self._counters, plan.scale, plan.epsilon, reader.kernel.input_size,
-            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, CACHE=TRITON_TYPES[self._dtype],
-            WINDOW=plan.window, HAS_NORMS=layer.has_head_norms, SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK,
-            **_reader(reader), **self._pdl,
+            self._qkv, *layer.head_norms, *layer.rotary, self.state, self.addresses, index, self._attended, _scatter(reader),
+            self._partial, self._split_max_sum, self._counters, plan.scale, plan.softcap or 0.0, plan.epsilon,
+            reader.kernel.input_size,
+            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, PAD=self._head_pad, CACHE=TRITON_TYPES[self._dtype],
+            WINDOW=layer.window, HAS_NORMS=layer.has_head_norms, HAS_SOFTCAP=bool(plan.softcap),
+            SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
@@ -129,19 +140,29 @@ class DecodeGraph(CapturedGraph):
             self._normed, self._sums_of_squares, self._act, _scatter(reader),
             *linear.weight_args(reader.kernel.spec.in_features), self._blocks, self._size, self._plan.epsilon,
             reader.kernel.input_size,
-            SQUARES=len(self._sums_of_squares), **_reader(reader), **config.settings, **self._pdl,
+            SQUARES=len(self._sums_of_squares), ACTIVATION=self._plan.activation,
+            **_reader(reader), **config.settings, **self._pdl,
         )  # fmt: skip
 
-    def _residual_linear(self, linear, x, weight, reader) -> None:
+    def _add_branch(self, linear, x, post_norm, weight, reader) -> None:
+        """hidden += linear(x), scaled and normed as the architecture has it; `weight` and `reader` as in _write_hidden()."""
         config = self._launch_config(linear, 'residual')
-        bias = linear.bias
+        bias, scale = linear.bias, self._plan.scales.residual
+        targets = self._hidden, self._normed, self._sums_of_squares
+        readers = reader
+        if post_norm is not None:  # which needs the whole of what it norms
+            targets, readers = (self._branch, self._unused, self._branch_squares), None
         step.residual_linear_kernel[(config.programs,)](
-            x, self._hidden, self._normed, self._sums_of_squares, self._hidden if bias is None else bias, weight,
-            self._token if reader is None else _scatter(reader), *linear.weight_args(),
-            1 if reader is None else reader.kernel.input_size,
-            HAS_BIAS=bias is not None, **_reader(reader), **config.settings, **self._pdl,
+            x, *targets, self._hidden if bias is None else bias, weight,
+            self._token if readers is None else _scatter(readers), *linear.weight_args(),
+            1 if readers is None else readers.kernel.input_size, scale if post_norm is None else 1.0,
+            ADD=post_norm is None, HAS_BIAS=bias is not None, **_reader(readers), **config.settings, **self._pdl,
         )  # fmt: skip
         self._blocks = config.programs
+        if post_norm is not None:
+            self._write_hidden(
+                self._branch, weight, reader, add=True, scale=scale, post_norm=post_norm, blocks=config.programs
+            )
 
     def _launch_config(self, linear, kind: str) -> LaunchConfig:
         """How the kernel of a linear is launched."""

@@ -9,74 +9,18 @@ import torch
 from torch import nn
 
 from ...kernels.linear import GPTQLinear
-from ...kernels.triton.kernel import TritonKernel, same_order
 from ...kernels.triton.weight_layout import COLUMN_MULTIPLE
 from ...util.types import TransformersModel
 from .architectures import architecture_of
-from .architectures.base import Architecture
+from .architectures.base import Architecture, Scales
+from .fused_linear import CannotFuse, FusedLinear, join_linears
 from .module_snapshot import ModuleSnapshot
-
-
-class CannotFuse(Exception):
-    """Why a model decodes layer by layer, as half a sentence."""
-
-
-@dataclass
-class FusedLinear:
-    """Linears with one input, side by side. `kernel` is that of the first; its sizes and constants are those of all."""
-
-    kernel: TritonKernel
-    codes: torch.Tensor
-    scales: torch.Tensor
-    zeros: torch.Tensor | None
-    bias: torch.Tensor | None  # fp32
-    input_scatter: (
-        torch.Tensor | None
-    )  # int32 [K]: the position of each input feature in the input that the kernels read
-    outputs: int
-    output_scatter: torch.Tensor | None = (
-        None  # int32 [N]: the position of each output of forward_batch(); None: unchanged
-    )
-
-    @property
-    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """codes, scales, zeros of all linears."""
-        return self.codes, self.scales, self.zeros
-
-    def weight_args(self, outputs: int | None = None) -> tuple[Any, ...]:
-        """TritonKernel.weight_args() of all linears; `outputs` in place of the number of their outputs."""
-        return self.kernel.weight_args(self.tensors, outputs or self.outputs)
-
-    @property
-    def order(self) -> torch.Tensor | None:
-        """int32 [K]: the input feature that each row belongs to."""
-        return self.kernel.order
-
-    def forward_batch(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, K], features in `order`, to [n, N of all]; through a dequantised copy where n is large."""
-        if self.kernel.has_gemm(x):
-            return self.kernel.gemm(x, self.tensors, self.outputs, self.bias, self.output_scatter)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        if bias is not None and self.output_scatter is not None:
-            bias = torch.empty_like(bias).index_copy_(0, self.output_scatter.long(), bias)
-        return torch.nn.functional.linear(x, self._dequantised(x.dtype), bias)
-
-    def add_batch_(self, hidden: torch.Tensor, x: torch.Tensor) -> None:
-        """hidden [n, N] += forward_batch(x)."""
-        if self.kernel.has_gemm(x):
-            self.kernel.gemm(x, self.tensors, self.outputs, self.bias, add_to=hidden)
-            return
-        hidden.addmm_(x, self._dequantised(x.dtype).t())
-        if self.bias is not None:
-            hidden += self.bias.to(x.dtype)
-
-    def _dequantised(self, dtype: torch.dtype) -> torch.Tensor:
-        return self.kernel.dequantize(dtype, self.tensors, self.outputs, self.output_scatter)
+from .rotary_tables import RotaryTables
 
 
 @dataclass
 class LayerPlan:
-    """One decoder layer; norms [K], and those of queries and keys [head_dim], as the model holds them."""
+    """One decoder layer; norms [K], and those of queries and keys [head_dim], by which a kernel multiplies."""
 
     attention_norm: torch.Tensor
     qkv: FusedLinear
@@ -84,9 +28,13 @@ class LayerPlan:
     mlp_norm: torch.Tensor
     gate_up: FusedLinear | None
     down: FusedLinear | None
+    rotary: tuple[torch.Tensor, torch.Tensor]  # cosine and sine of the rotary embedding, fp32 [positions, head_dim]
+    window: int  # tokens that attention looks back on; 0 for all
     experts: nn.Module | None = None  # in place of both
     q_norm: torch.Tensor | None = None
     k_norm: torch.Tensor | None = None
+    attention_post_norm: torch.Tensor | None = None
+    mlp_post_norm: torch.Tensor | None = None
 
     @property
     def has_head_norms(self) -> bool:
@@ -116,11 +64,30 @@ class DecodePlan:
     kv_heads: int
     head_dim: int
     scale: float
+    softcap: float  # of attention's scores; 0 for none
     epsilon: float
-    window: int  # tokens that attention looks back on; 0 for all
-    cos: torch.Tensor  # fp32 [positions, head_dim], of the rotary embedding
-    sin: torch.Tensor
+    activation: str
+    scales: Scales
     modules: ModuleSnapshot
+
+    @property
+    def positions(self) -> int:
+        """How many the rotary embedding has."""
+        return len(self.layers[0].rotary[0])
+
+    @property
+    def attends_to_all(self) -> bool:
+        """Whether scaled_dot_product_attention can compute its attention without a mask."""
+        return not self.softcap and not any(layer.window for layer in self.layers)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[1, n, vocabulary] of normed hidden states [1, n, K]."""
+        logits: torch.Tensor = self.lm_head(hidden)
+        if self.scales.logits_divisor != 1:
+            logits = logits / self.scales.logits_divisor
+        if self.scales.logits_softcap:
+            logits = torch.tanh(logits / self.scales.logits_softcap) * self.scales.logits_softcap
+        return logits
 
 
 def make_decode_plan(model: TransformersModel) -> DecodePlan:
@@ -133,14 +100,17 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
     architecture = architecture_of(layers)
     if body is None or architecture is None:
         raise CannotFuse(f'there is no fused step for a {type(model).__name__}')
-    if getattr(config, 'hidden_act', None) != architecture.activation:
-        raise CannotFuse(f'its activation is {getattr(config, "hidden_act", None)}')
+    activation = getattr(config, 'hidden_activation', None) or getattr(config, 'hidden_act', None)
+    if activation != architecture.activation:
+        raise CannotFuse(f'its activation is {activation}')
+    if getattr(config, 'use_bidirectional_attention', False):
+        raise CannotFuse('its attention looks ahead')
     if len({p.device for p in model.parameters()}) != 1:
         raise CannotFuse('it is spread over several devices')
     head_dim = getattr(config, 'head_dim', None) or config.hidden_size // config.num_attention_heads
-    if head_dim < 16 or head_dim & (head_dim - 1):
-        raise CannotFuse(f'its heads have {head_dim} dimensions, no power of two')
-    cos, sin = _rotary_tables(body, head_dim, config)
+    if not 16 <= head_dim <= 256 or head_dim % 8:
+        raise CannotFuse(f'its heads have {head_dim} dimensions')
+    rotary = RotaryTables(body, head_dim, config)
     parents = [parent for layer in layers for parent in (layer, layer.self_attn, layer.mlp)]
     children = [child for parent in parents for child in parent.named_children()]
     if not all(isinstance(module, GPTQLinear) for name, module in children if name.endswith('_proj')):
@@ -148,102 +118,59 @@ def make_decode_plan(model: TransformersModel) -> DecodePlan:
     if any(getattr(module, 'chooses_on_cpu', False) for layer in layers for module in layer.modules()):
         raise CannotFuse('its experts are chosen on the CPU')
     return DecodePlan(
-        layers=[_plan_layer(layer, architecture) for layer in layers],
+        layers=[_plan_layer(layer, architecture, rotary.of(layer), _window(layer, config)) for layer in layers],
         embedding=body.embed_tokens.weight,
-        final_norm=body.norm.weight,
+        final_norm=_norm(body.norm, architecture),
         lm_head=model.lm_head,
         heads=config.num_attention_heads,
         kv_heads=config.num_key_value_heads,
         head_dim=head_dim,
         scale=getattr(layers[0].self_attn, 'scaling', head_dim**-0.5),
+        softcap=getattr(layers[0].self_attn, 'attn_logit_softcapping', None) or 0.0,
         epsilon=config.rms_norm_eps,
-        window=_window(layers, config),
-        cos=cos,
-        sin=sin,
+        activation=architecture.activation,
+        scales=architecture.scales(config, body.embed_tokens.weight.dtype),
         modules=ModuleSnapshot(model),
     )
 
 
-def _plan_layer(layer: Any, architecture: Architecture) -> LayerPlan:
+def _plan_layer(
+    layer: Any, architecture: Architecture, rotary: tuple[torch.Tensor, torch.Tensor], window: int
+) -> LayerPlan:
     parts = architecture.parts(layer)
     gate_up = down = None
-    if parts.mlp is not None:
-        gate_up, down = _join(list(parts.mlp[:2])), _join(list(parts.mlp[2:]))
+    if parts.gate_up is not None and parts.down is not None:
+        gate_up, down = join_linears(*parts.gate_up), join_linears(parts.down)
+        if gate_up.outputs // 2 % COLUMN_MULTIPLE:
+            raise CannotFuse('gate and up lie in one linear, at a width that cannot be halved')
     elif not any(hasattr(module, 'chooses_on_cpu') for module in layer.modules()):
         raise CannotFuse("its experts are transformers' own")
     if gate_up is not None and down is not None and down.input_scatter is not None:
         # For a prompt their outputs come in the order in which `down` reads them.
         gate_up.output_scatter = torch.cat([down.input_scatter, down.input_scatter + len(down.input_scatter)])
     return LayerPlan(
-        attention_norm=cast(torch.Tensor, parts.attention_norm.weight),
-        qkv=_join([parts.q, parts.k, parts.v]),
-        out=_join([parts.out]),
-        mlp_norm=cast(torch.Tensor, parts.mlp_norm.weight),
+        attention_norm=_norm(parts.attention_norm, architecture),
+        qkv=join_linears(*parts.qkv),
+        out=join_linears(parts.out),
+        mlp_norm=_norm(parts.mlp_norm, architecture),
         gate_up=gate_up,
         down=down,
+        rotary=rotary,
+        window=window,
         experts=parts.experts,
-        q_norm=None if parts.q_norm is None else cast(torch.Tensor, parts.q_norm.weight),
-        k_norm=None if parts.k_norm is None else cast(torch.Tensor, parts.k_norm.weight),
+        **{
+            name: None if (norm := getattr(parts, name)) is None else _norm(norm, architecture)
+            for name in ('q_norm', 'k_norm', 'attention_post_norm', 'mlp_post_norm')
+        },
     )
 
 
-def _join(modules: list[nn.Module]) -> FusedLinear:
-    linears = [cast(GPTQLinear, module) for module in modules]
-    kernels: list[Any] = [linear.kernel for linear in linears if isinstance(linear.kernel, TritonKernel)]
-    if len(kernels) < len(linears):
-        raise CannotFuse('some of its linears run on another kernel')
-    first: Any = kernels[0]
-    kinds = {
-        (k.layout, k.bits, k.spec.in_features, k.spec.group_size, k.scales.dtype, k.zeros is None) for k in kernels
-    }
-    if len(kinds) > 1 or any(k.spec.out_features % COLUMN_MULTIPLE for k in kernels[:-1]):
-        raise CannotFuse('its linears differ in width, groups or zeros')
-    if not all(same_order(k.order, first.order) for k in kernels):
-        raise CannotFuse('linears with one input order it differently')
-    bias = None
-    if any(linear.bias is not None for linear in linears):
-        zeros = [torch.zeros(linear.out_features, device=first.codes.device) for linear in linears]
-        bias = torch.cat([z if one.bias is None else one.bias.float() for z, one in zip(zeros, linears, strict=True)])
-    codes, scales, zeros_ = (_share_memory(kernels, name) for name in ('codes', 'scales', 'zeros'))
-    return FusedLinear(
-        kernel=first,
-        codes=cast(torch.Tensor, codes),
-        scales=cast(torch.Tensor, scales),
-        zeros=zeros_,
-        bias=bias,
-        input_scatter=None if first.order is None else torch.argsort(first.order).int(),
-        outputs=sum(k.spec.out_features for k in kernels),
-    )
+def _norm(module: nn.Module, architecture: Architecture) -> torch.Tensor:
+    weight = cast(torch.Tensor, module.weight)
+    return weight if architecture.norm_offset == 0 else weight.float() + architecture.norm_offset
 
 
-def _share_memory(kernels: list[TritonKernel], name: str) -> torch.Tensor | None:
-    """Makes a tensor [T, ...] of several kernels views of one, which is returned."""
-    parts = [getattr(kernel, name) for kernel in kernels]
-    if parts[0] is None or len(parts) == 1:
-        return parts[0]
-    joint = torch.cat(parts)
-    for kernel, view in zip(kernels, joint.split([len(p) for p in parts]), strict=True):
-        setattr(kernel, name, view)
-    return joint
-
-
-def _rotary_tables(body: Any, head_dim: int, config) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of the rotary embedding, fp32 [positions, head_dim], for every position that the config allows."""
-    positions = torch.arange(config.max_position_embeddings, device=body.embed_tokens.weight.device)[None]
-    like = torch.zeros(1, dtype=torch.float32, device=positions.device)
-    rotary = getattr(body, 'rotary_emb', None)
-    if rotary is None:
-        raise CannotFuse('its rotary embedding is not a module of its body')
-    cos, sin = rotary(like, positions)
-    if cos.shape[-1] != head_dim:
-        raise CannotFuse('it rotates a part of each head')
-    return cos[0].float().contiguous(), sin[0].float().contiguous()
-
-
-def _window(layers: list[nn.Module], config) -> int:
+def _window(layer: Any, config: Any) -> int:
     if not getattr(config, 'use_sliding_window', True):
         return 0
-    windows = {getattr(layer.self_attn, 'sliding_window', getattr(config, 'sliding_window', None)) for layer in layers}
-    if len(windows) > 1:
-        raise CannotFuse('its layers have different sliding windows')
-    return windows.pop() or 0
+    return getattr(layer.self_attn, 'sliding_window', getattr(config, 'sliding_window', None)) or 0

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch.nn.attention.bias import causal_lower_right
 
 from ...kernels.triton.permute import permute_columns
-from .prefill_kernels import apply_rope, rms_norm, silu_mul
+from .prefill_kernels import apply_rope, gated, rms_norm
 
 Attend = Callable[[int, torch.Tensor], torch.Tensor]
 
@@ -44,14 +44,29 @@ def through_layers(plan, ids: torch.Tensor, attend: Attend) -> torch.Tensor:
     """Hidden states [n, K] of ids [n], normed for the head. attend(i, qkv) makes [n, heads * dim] of the queries, keys and values
     [n, heads + 2 * kv_heads, dim] of layer i, which are not rotated yet.
     """
+    scales = plan.scales
     hidden = F.embedding(ids, plan.embedding)
+    if scales.embedding != 1:
+        hidden = hidden * scales.embedding
     for i, layer in enumerate(plan.layers):
         qkv = layer.qkv.forward_batch(rms_norm(hidden, layer.attention_norm, plan.epsilon, layer.qkv.order))
         attended = attend(i, qkv.view(len(ids), plan.heads + 2 * plan.kv_heads, plan.head_dim))
-        layer.out.add_batch_(hidden, permute_columns(attended, layer.out.order))
+        _add_branch_(hidden, layer.out, permute_columns(attended, layer.out.order), layer.attention_post_norm, plan)
         if layer.experts is not None:
-            hidden += layer.experts(rms_norm(hidden, layer.mlp_norm, plan.epsilon, None)[None])[0]
+            hidden += scales.residual * layer.experts(rms_norm(hidden, layer.mlp_norm, plan.epsilon, None)[None])[0]
         else:
             normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
-            layer.down.add_batch_(hidden, silu_mul(layer.gate_up.forward_batch(normed)))
+            activated = gated(layer.gate_up.forward_batch(normed), plan.activation)
+            _add_branch_(hidden, layer.down, activated, layer.mlp_post_norm, plan)
     return rms_norm(hidden, plan.final_norm, plan.epsilon, None)
+
+
+def _add_branch_(hidden: torch.Tensor, linear, x: torch.Tensor, post_norm: torch.Tensor | None, plan) -> None:
+    """hidden [n, N] += linear(x), scaled and normed as the architecture has it."""
+    if post_norm is None and plan.scales.residual == 1:
+        linear.add_batch_(hidden, x)
+        return
+    y = linear.forward_batch(x)
+    if post_norm is not None:
+        y = rms_norm(y, post_norm, plan.epsilon, None)
+    hidden.add_(y, alpha=plan.scales.residual)

@@ -9,6 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from .activation import activate
+
 _WIDTH = 1024  # elements of a program
 
 
@@ -28,26 +30,26 @@ def _rms_norm_kernel(x, weight, order, y, size, epsilon, HAS_ORDER: tl.constexpr
 
 
 @triton.jit
-def _silu_mul_kernel(x, y, size, WIDTH: tl.constexpr):
+def _gated_kernel(x, y, size, ACTIVATION: tl.constexpr, WIDTH: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * size
     at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     inside = at < size
     source = x + 2 * row + at
     gate = tl.load(source, mask=inside, other=0).to(tl.float32)
     up = tl.load(source + size, mask=inside, other=0).to(tl.float32)
-    tl.store(y + row + at, (gate / (1 + tl.exp(-gate)) * up).to(y.dtype.element_ty), mask=inside)
+    tl.store(y + row + at, (activate(gate, ACTIVATION) * up).to(y.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def rotate_heads(
     value, row, position, inside, head, q_norm, k_norm, cos, sin, epsilon,
-    HEADS: tl.constexpr, DIM: tl.constexpr, HAS_NORMS: tl.constexpr,
+    HEADS: tl.constexpr, DIM: tl.constexpr, PAD: tl.constexpr, HAS_NORMS: tl.constexpr,
 ):  # fmt: skip
-    """A head of several tokens, value [n, DIM], which lies at row [n, 1], behind its RMSNorm where it has one, with the rotary
-    embedding of position [n, 1]. From HEADS on a head is a key's.
+    """A head of several tokens, value [n, PAD], of which DIM count, which lies at row [n, 1], behind its RMSNorm where it has
+    one, with the rotary embedding of position [n, 1]. `inside` [n, PAD]. From HEADS on a head is a key's.
     """
     HALF: tl.constexpr = DIM // 2
-    d = tl.arange(0, DIM)
+    d = tl.arange(0, PAD)
     other = tl.where(d < HALF, d + HALF, d - HALF)
     sign = tl.where(d < HALF, -1.0, 1.0)
     turned = tl.load(row + other[None, :], mask=inside, other=0).to(tl.float32) * sign[None, :]
@@ -56,8 +58,8 @@ def rotate_heads(
         if head >= HEADS:
             norm = k_norm
         factor = (1 / tl.sqrt(tl.sum(value * value, 1) / DIM + epsilon))[:, None]
-        value *= factor * tl.load(norm + d).to(tl.float32)[None, :]
-        turned *= factor * tl.load(norm + other).to(tl.float32)[None, :]
+        value *= factor * tl.load(norm + d, mask=d < DIM, other=0).to(tl.float32)[None, :]
+        turned *= factor * tl.load(norm + other, mask=d < DIM, other=0).to(tl.float32)[None, :]
     angle = position * DIM + d[None, :]
     return value * tl.load(cos + angle, mask=inside, other=0) + turned * tl.load(sin + angle, mask=inside, other=0)
 
@@ -65,16 +67,17 @@ def rotate_heads(
 @triton.jit(do_not_specialize=['count', 'first'])  # or it is compiled anew in the middle of a chat
 def _rope_kernel(
     qkv, q_norm, k_norm, cos, sin, queries, keys, count, first, epsilon,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, HAS_NORMS: tl.constexpr, TOKENS: tl.constexpr,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, PAD: tl.constexpr, HAS_NORMS: tl.constexpr,
+    TOKENS: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1)
     t = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
-    d = tl.arange(0, DIM)
-    inside = (t < count)[:, None]
+    d = tl.arange(0, PAD)
+    inside = (t < count)[:, None] & (d < DIM)[None, :]
     row = qkv + (t.to(tl.int64) * (HEADS + 2 * KV_HEADS) + head)[:, None] * DIM
     value = tl.load(row + d[None, :], mask=inside, other=0).to(tl.float32)
     value = rotate_heads(
-        value, row, (first + t)[:, None], inside, head, q_norm, k_norm, cos, sin, epsilon, HEADS, DIM, HAS_NORMS
+        value, row, (first + t)[:, None], inside, head, q_norm, k_norm, cos, sin, epsilon, HEADS, DIM, PAD, HAS_NORMS
     )  # fmt: skip
     value = value.to(queries.dtype.element_ty)
     if head < HEADS:
@@ -95,11 +98,11 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, order: torch
     return y
 
 
-def silu_mul(x: torch.Tensor) -> torch.Tensor:
-    """x [n, 2 K], gate and up side by side, to silu(gate) * up [n, K]."""
+def gated(x: torch.Tensor, activation: str) -> torch.Tensor:
+    """x [n, 2 K], gate and up side by side, to activation(gate) * up [n, K]."""
     y = torch.empty(len(x), x.shape[1] // 2, dtype=x.dtype, device=x.device)
     size = y.shape[1]
-    _silu_mul_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, WIDTH=_WIDTH)
+    _gated_kernel[(len(x), triton.cdiv(size, _WIDTH))](x, y, size, ACTIVATION=activation, WIDTH=_WIDTH)
     return y
 
 
@@ -113,7 +116,7 @@ def apply_rope(qkv: torch.Tensor, layer, plan, first: int):
     keys = torch.empty(kv_heads, count, dim, dtype=qkv.dtype, device=qkv.device)
     tokens = 32
     _rope_kernel[(triton.cdiv(count, tokens), heads + kv_heads)](
-        qkv, *layer.head_norms, plan.cos, plan.sin, queries, keys, count, first, plan.epsilon,
-        HEADS=heads, KV_HEADS=kv_heads, DIM=dim, HAS_NORMS=layer.has_head_norms, TOKENS=tokens,
+        qkv, *layer.head_norms, *layer.rotary, queries, keys, count, first, plan.epsilon,
+        HEADS=heads, KV_HEADS=kv_heads, DIM=dim, PAD=triton.next_power_of_2(dim), HAS_NORMS=layer.has_head_norms, TOKENS=tokens,
     )  # fmt: skip
     return queries, keys

@@ -34,7 +34,6 @@ class PromptGraphs:
         linears = (linear for layer in plan.layers for linear in layer.linears)
         return (
             1 < count <= SIZES[-1]
-            and not plan.window
             and plan.head_dim <= 256
             and self._dtype in (torch.float16, torch.bfloat16)
             and all(linear.kernel.layout != WORDS for linear in linears)
@@ -85,6 +84,6 @@ class _PromptGraph(CapturedGraph):
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             queries = rotate_into_cache(qkv, plan, self.state, self.addresses, layer)
-            return attend_to_cache(queries, self.state, self.addresses, layer, plan.kv_heads, plan.scale)
+            return attend_to_cache(queries, plan, self.state, self.addresses, layer)
 
         return through_layers(plan, self._ids, attend)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from torch import nn
 
 from .base import Architecture
-from .llama import LLAMA
+from .gemma import GEMMA
+from .llama import GRANITE, LLAMA, PHI3
 
-ARCHITECTURES = (LLAMA,)
+ARCHITECTURES = (LLAMA, PHI3, GRANITE, GEMMA)
 
 
 def architecture_of(layers: list[nn.Module]) -> Architecture | None:
