@@ -19,6 +19,8 @@ def tanh(x):
 def activate(x, ACTIVATION: tl.constexpr):
     """x fp32, of any shape. ACTIVATION is as config.json names it."""
     if ACTIVATION == 'silu':
-        return x / (1 + tl.exp(-x))
-    tl.static_assert(ACTIVATION == 'gelu_pytorch_tanh')
-    return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))  # the root of 2 / pi
+        y = x / (1 + tl.exp(-x))
+    else:
+        tl.static_assert(ACTIVATION == 'gelu_pytorch_tanh')
+        y = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))  # the root of 2 / pi
+    return y

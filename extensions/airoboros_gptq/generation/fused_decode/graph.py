@@ -14,7 +14,7 @@ from . import decode_attention as attention
 from . import decode_kernels as step
 from .captured_graph import CapturedGraph, address_table
 
-SPLITS, ATTENTION_BLOCK = 32, 32
+SPLITS, ATTENTION_BLOCK = 32, 64
 _WIDTH = 128  # columns of a program that is no matmul
 
 
@@ -125,11 +125,12 @@ class DecodeGraph(CapturedGraph):
 
     def _attend(self, index: int, layer) -> None:
         plan, reader = self._plan, layer.out
-        attention.attention_kernel[(plan.heads, SPLITS)](
+        attention.attention_kernel[(plan.kv_heads, SPLITS)](
             self._qkv, *layer.head_norms, *layer.rotary, self.state, self.addresses, index, self._attended, _scatter(reader),
             self._partial, self._split_max_sum, self._counters, plan.scale, plan.softcap or 0.0, plan.epsilon,
             reader.kernel.input_size,
-            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, PAD=self._head_pad, CACHE=TRITON_TYPES[self._dtype],
+            HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, PAD=self._head_pad,
+            ROWS=max(16, triton.next_power_of_2(plan.heads // plan.kv_heads)), CACHE=TRITON_TYPES[self._dtype],
             WINDOW=layer.window, HAS_NORMS=layer.has_head_norms, HAS_SOFTCAP=bool(plan.softcap),
             SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
         )  # fmt: skip
