@@ -132,7 +132,7 @@ class DecodeGraph(CapturedGraph):
             HEADS=plan.heads, KV_HEADS=plan.kv_heads, DIM=plan.head_dim, PAD=self._head_pad,
             ROWS=max(16, triton.next_power_of_2(plan.heads // plan.kv_heads)), CACHE=TRITON_TYPES[self._dtype],
             WINDOW=layer.window, HAS_NORMS=layer.has_head_norms, HAS_SOFTCAP=bool(plan.softcap),
-            SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, **_reader(reader), **self._pdl,
+            SPLITS=SPLITS, BLOCK=ATTENTION_BLOCK, num_warps=4, num_stages=2, **_reader(reader), **self._pdl,
         )  # fmt: skip
 
     def _gated_linear(self, linear, reader) -> None:
