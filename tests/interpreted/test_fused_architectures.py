@@ -29,7 +29,7 @@ def deviation(found, right):
     return ((found.double() - right.double()).norm() / right.double().norm()).item()
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture
 def models(request, tmp_path):
     config = AutoConfig.for_model(request.param, **MODELS[request.param])
     made = make(tmp_path, AutoModelForCausalLM.from_config(config))
@@ -52,6 +52,7 @@ def ask(model, right, parts):
     return found, ran
 
 
+@pytest.mark.parametrize('models', MODELS, indirect=True)
 def test_prompts_and_tokens(models):
     model, right = models
     attach(model)
@@ -61,6 +62,7 @@ def test_prompts_and_tokens(models):
     assert ran.count('run') == 2 and ran.count('_prefill') == 2 * model.gptq.fused_forward.plan.attends_to_all
 
 
+@pytest.mark.parametrize('models', ['phi3', 'gemma2'], indirect=True)
 def test_short_prompts_in_half_precision(models):
     """By the kernels of a prompt graph, windows and soft-capping among them."""
     model, right = models

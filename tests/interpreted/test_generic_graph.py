@@ -74,7 +74,7 @@ def gptq(name, kernel='triton'):
     return models
 
 
-@pytest.mark.parametrize('name', ['phi3', 'gemma2'])
+@pytest.mark.parametrize('name', ['gpt-neox', 'gpt-bigcode'])
 def test_models_without_a_fused_step_decode_by_a_graph(name):
     model, right = gptq(name)
     assert isinstance(model.gptq.fused_forward, GenericForward)
@@ -88,19 +88,19 @@ def test_models_without_a_fused_step_decode_by_a_graph(name):
 
 
 def test_a_hook_or_another_module_is_not_passed_over():
-    model, _ = gptq('gemma2')
+    model, _ = gptq('gpt-neox')
     fused = model.gptq.fused_forward
     assert fused.is_intact()
-    handle = model.model.layers[1].mlp.register_forward_hook(lambda *args: None)
+    handle = model.gpt_neox.layers[1].mlp.register_forward_hook(lambda *args: None)
     assert not fused.is_intact()
     handle.remove()
     assert fused.is_intact()
-    model.model.layers[0].self_attn.q_proj = torch.nn.Identity()
+    model.gpt_neox.layers[0].attention.dense = torch.nn.Identity()
     assert not fused.is_intact()
 
 
 def test_a_graph_that_computes_something_else_is_not_used(monkeypatch, caplog):
-    model, right = gptq('phi3')
+    model, right = gptq('gpt-neox')
     run = GenericGraph.run
     monkeypatch.setattr(GenericGraph, 'run', lambda self, token: run(self, token) * 1.5)
     prompt = torch.randint(3, model.config.vocab_size, (1, 12))
