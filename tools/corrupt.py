@@ -25,9 +25,10 @@ import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.checkpoint.quantize_config import is_gptq_folder
 from airoboros_gptq.kernels.linear import GPTQLinear
-from airoboros_gptq.preflight.folder_summary import as_json, as_text, read_summary
+from airoboros_gptq.preflight.folder_summary import as_text, read_summary
 from corruptions import FILLED, REFUSED, SAME, damage, make_folders
 from limits import limited, peak
+from verdicts import compare_verdicts, inspected
 
 SECONDS_A_CASE = 30
 MIN_CASES = 20  # however slow the machine is
@@ -47,16 +48,19 @@ def verdict(folder, allowed, right):
     is_gptq_folder(folder)
     try:
         summary = read_summary(folder)
-        as_text(summary), json.dumps(as_json(summary))
+        as_text(summary)
     except GPTQError as e:
         assert '\n' not in str(e), e
+    seen = inspected(folder)
     try:
         model, logits = answer(folder)
     except GPTQError as e:
         text = str(e)
         assert '\n' not in text and text.isprintable(), text
         assert any(word in text for word in (folder.name, 'safetensors', '.json')), text
+        assert compare_verdicts(seen, text) is None, compare_verdicts(seen, text)
         return 'refused'
+    assert seen is None, f'loaded, though inspect says: {seen}'
     assert allowed != REFUSED, 'loaded, though tensors were never filled'
     empty = [n for n, p in model.named_parameters() if p.is_meta]
     assert not empty, empty

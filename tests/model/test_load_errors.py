@@ -9,6 +9,7 @@ import pytest
 import torch
 from airoboros_gptq import GPTQError, load
 from support import PLAIN, cpu_kernel, edit_json, edit_tensors, run_cli
+from verdicts import compare_verdicts, inspected
 
 Q = 'model.layers.1.mlp.up_proj'
 OTHER = 'model.layers.2.mlp.up_proj.g_idx'
@@ -104,7 +105,7 @@ FAULTS = {
     ),
     'norm of whole numbers': (
         lambda f: change(f, retype('model.norm.weight', torch.int32)),
-        r'model\.norm\.weight as int32 where floating point is expected; download',
+        r'model\.norm\.weight as I32 where floating point is expected; download',
     ),
     'g_idx out of range': (
         lambda f: change(f, lambda t: t[f'{Q}.g_idx'].__setitem__(3, 2)),
@@ -201,6 +202,8 @@ def test_in_python(tiny_copy, fault):
     with pytest.raises(GPTQError) as e:
         load(tiny_copy, device='cpu')
     assert_a_sentence(str(e.value), pattern, tiny_copy)
+    seen = inspected(tiny_copy)
+    assert seen == str(e.value) or (seen is None and compare_verdicts(seen, str(e.value)) is None)
 
 
 def from_terminal(pattern, *arguments):

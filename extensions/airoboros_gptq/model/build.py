@@ -15,6 +15,7 @@ from .load_plan import LoadPlan, make_plan
 from .load_weights import load_weights
 from .progress import Progress
 from .skeleton import Resolved, make_skeleton
+from .special_tokens import read_generation_config
 from .tensor_names import NameMap, map_names_to_model
 from .tokenizer import load_tokenizer
 
@@ -38,7 +39,8 @@ def check_folder(summary: FolderSummary, trust_remote_code: bool = False) -> Non
     """
     check_model_type(summary.folder, summary.hf_config or {}, trust_remote_code)
     lay_out(make_plan(summary, 'cpu', torch.float32, 'reference', trust_remote_code=trust_remote_code))
-    load_tokenizer(summary.folder, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(summary.folder, trust_remote_code=trust_remote_code)
+    read_generation_config(tokenizer, summary.folder)
 
 
 def build_model(plan: LoadPlan, progress: Progress, resolved: Resolved | None = None) -> PreTrainedModel:

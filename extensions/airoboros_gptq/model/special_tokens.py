@@ -24,8 +24,15 @@ _MAX_COUNT = 100
 
 
 def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Gives the model the settings of generation_config.json with the ids of special_ids(), and its config those ids. Ends
-    are claimed by generation_config.json, else by config.json. Raises GPTQError where transformers refuses the settings.
+    """Gives the model the settings of read_generation_config(), and its config the special ids. Raises GPTQError."""
+    model.generation_config, ids = read_generation_config(tokenizer, folder)
+    for key, value in ids.items():
+        setattr(model.config, key, value)
+
+
+def read_generation_config(tokenizer: PreTrainedTokenizerBase, folder: Path) -> tuple[GenerationConfig, dict[str, Any]]:
+    """The settings of generation_config.json with the ids of special_ids(), and those ids. Ends are claimed by
+    generation_config.json, else by config.json. Raises GPTQError where transformers refuses the settings.
     """
     path = folder / 'generation_config.json'
     claimed = read_json(path) if is_present(path) else {}
@@ -45,11 +52,9 @@ def set_special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     _check_counts(path, claimed)
     settings = {k: v for k, v in claimed.items() if k not in ids and not k.startswith('_') and not _is_static(k, v)}
     try:
-        model.generation_config = GenerationConfig(**{**settings, **ids})
+        return GenerationConfig(**{**settings, **ids}), ids
     except Exception as e:  # transformers compares and converts as it goes: any error may come of a wrong type
         raise GPTQError(f'{path} holds what transformers refuses ({quote_error(e)}); correct it or remove it.') from e
-    for key, value in ids.items():
-        setattr(model.config, key, value)
 
 
 def _check_counts(path: Path, claimed: dict[str, Any]) -> None:
