@@ -199,6 +199,19 @@ def test_a_lora_or_a_hook_is_not_passed_over():
     both.check(ids(1), fused=False)
 
 
+def test_a_cast_model_is_not_read_where_it_was():
+    """half() and the like give each parameter new memory, and free the one that a graph reads."""
+    model, right = pair()
+    both = Both(model, right)
+    both.check(ids(20))
+    both.check(ids(1))
+    for m in (model, right):
+        m.double()
+    both = Both(model, right)
+    both.check(ids(20), fused=False)
+    both.check(ids(1), fused=False)
+
+
 class Doubled(torch.nn.Module):
     def __init__(self, inner):
         super().__init__()

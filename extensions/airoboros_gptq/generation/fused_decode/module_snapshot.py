@@ -1,4 +1,6 @@
-"""Whether a model's modules are the ones that a graph was made from: a LoRA replaces some, a hook may change any output."""
+"""Whether a model is the one that a graph was made from: a LoRA replaces modules, a hook may change any output, and a cast, as
+half(), moves the parameters to other memory than the graph reads.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,14 @@ class ModuleSnapshot:
             for parent in model.modules()
             for name, module in parent.named_children()
         ]
+        self._parameters = [(weakref.ref(p), p.data_ptr()) for p in model.parameters()]
 
     def is_unchanged(self) -> bool:
-        """Whether every module is in its place and has no hook that would be skipped."""
+        """Whether every module and parameter is in its place, and no module has a hook that would be skipped."""
+        for parameter_ref, address in self._parameters:
+            parameter = parameter_ref()
+            if parameter is None or parameter.data_ptr() != address:
+                return False
         for parent_ref, name, module_ref, is_called in self._modules:
             parent, module = parent_ref(), module_ref()
             if parent is None or module is None or parent._modules.get(name) is not module:
