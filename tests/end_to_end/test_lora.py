@@ -6,6 +6,7 @@ from airoboros_gptq import load
 from airoboros_gptq.kernels.cpu.bindings import unavailable_reason
 from airoboros_gptq.kernels.linear import GPTQLinear
 from airoboros_gptq.kernels.packing import PackedLinear, dequantize
+from airoboros_gptq.webui.lora_dtype import kept_in_dtype
 from safetensors.torch import load_file
 from support import ACT_ORDER, PLAIN, TINY
 from torch import nn
@@ -133,3 +134,19 @@ def test_casting_the_model_leaves_the_quantised_weights_alone(kernel, cast, load
     model = getattr(model, cast)()
     assert model.dtype == getattr(torch, {'half': 'float16'}.get(cast, cast + '32' * (cast == 'float')))
     assert deviation(logits(model), right) < 2e-2
+
+
+def test_the_webui_s_menu_leaves_the_dtype(adapters):
+    """It says half() after it put a LoRA on; the adapter then has the model's dtype, and so has the model, before and after."""
+    model, _ = load(TINY, checkpoint=PLAIN, kernel='reference', device='cpu', dtype=torch.bfloat16)
+    bare = logits(model)
+    with kept_in_dtype(model):
+        wrapped = peft.PeftModel.from_pretrained(model, adapters[0], adapter_name='first', dtype=model.dtype)
+        wrapped.half()
+        wrapped.to('cpu')
+    assert {p.dtype for p in wrapped.parameters()} == {torch.bfloat16}
+    assert deviation(logits(wrapped), bare) > 0.1
+    with kept_in_dtype(wrapped):
+        model = wrapped.unload()
+    assert torch.equal(logits(model), bare)
+    assert model.half().dtype == torch.float16  # a script may cast it

@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 
 from .conftest import MODEL, PAGE, SCRIPT, STANDIN, Model, seams
@@ -293,7 +294,8 @@ print([name for name in ('torch', 'transformers', 'gradio', 'numpy') if name in 
 
 
 def test_several_loras_are_merged_by_their_names(webui):
-    class LoraModel(Model):
+    class LoraModel(Model, torch.nn.Module):
+        dtype = torch.float32
         peft_config = {'first': None, 'second': None, '__merged': None}
 
     webui.patches.apply()
@@ -303,3 +305,28 @@ def test_several_loras_are_merged_by_their_names(webui):
         webui.LoRA.add_lora_to_model(['first', 'second'])
         assert webui.shared.model.merged == merged
         assert webui.shared.lora_names == ['first', 'second']
+
+
+def test_a_lora_leaves_the_model_in_its_dtype(webui):
+    """The webui casts the model to float16, in which a bfloat16 one may overflow, and does not cast it back."""
+
+    class LoraModel(Model, torch.nn.Module):
+        dtype, peft_config = torch.bfloat16, {'first': None}
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.full((2,), 1e30, dtype=torch.bfloat16))
+            self.register_buffer('inv_freq', torch.ones(2))
+
+        def half(self):
+            self.adapter = torch.nn.Linear(2, 2)  # as peft leaves it, in float32
+            return super().half()
+
+    webui.patches.apply()
+    for loader, dtypes in ((LOADER, ('bfloat16', 'float32', 'bfloat16')), ('Transformers', ('float16',) * 3)):
+        webui.shared.args.loader, webui.shared.lora_names, webui.shared.model = loader, [], LoraModel()
+        webui.LoRA.add_lora_to_model(['first'])
+        model = webui.shared.model
+        found = [model.weight.dtype, model.inv_freq.dtype, model.adapter.weight.dtype]
+        assert found == [getattr(torch, name) for name in dtypes]
+    assert '_apply' not in vars(model)

@@ -25,6 +25,7 @@ from ..names import (
 from . import api, disable, loader_menu, reply_guard, token_stream, versions
 from .gradio_layout import create_events, create_or_hide
 from .loader import gptq_loader
+from .lora_dtype import kept_in_dtype
 from .patcher import Patcher, Wrap
 
 _patcher = Patcher()
@@ -143,6 +144,21 @@ def _merge_loras(original):
         original()
 
     return merge_loras
+
+
+@_replaces('modules.LoRA', 'add_lora_transformers', 'the dtype of a model with a LoRA')
+def _add_lora_transformers(original):
+    """The webui casts every model to float16 with its LoRA, and leaves it so when the LoRA is off; see lora_dtype.py."""
+
+    def add_lora_transformers(lora_names):
+        from modules import shared
+
+        if not gptq_loader.is_loaded():
+            return original(lora_names)
+        with kept_in_dtype(shared.model):
+            return original(lora_names)
+
+    return add_lora_transformers
 
 
 @_replaces_on_page('modules.models_settings', 'save_model_settings', 'saving settings of GPTQ models')
