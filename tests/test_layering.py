@@ -176,6 +176,7 @@ def test_every_kernel_has_a_rule():
 
 # Modules whose tests stand under another name than their own: what is tested with its neighbours.
 TESTED_IN = {
+    'bench.shapes': 'bench/test_synthetic.py',
     'bench.clock': 'bench/test_measure.py',
     'bench.engines': 'bench/test_engines.py',
     'bench.machine': 'bench/test_measure.py',

@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument('--without-browser', action='store_true')
     parser.add_argument('--json', type=Path)
     args = parser.parse_args()
-    from airoboros_gptq.bench.synthetic import SHAPES, synthetic_folder
+    from airoboros_gptq.bench.shapes import SHAPES
+    from airoboros_gptq.bench.synthetic import synthetic_folder
 
     folder = synthetic_folder(args.model) if args.model in SHAPES else Path(args.model).resolve()
     with tempfile.TemporaryDirectory() as made:

@@ -1,5 +1,6 @@
 """Folders of random weights."""
 
+import dataclasses
 import shutil
 from collections import namedtuple
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from airoboros_gptq import GPTQError, load
 from airoboros_gptq.bench import synthetic
+from airoboros_gptq.bench.shapes import SHAPES
 from airoboros_gptq.bench.synthetic import synthetic_folder
 from airoboros_gptq.preflight.folder_summary import read_summary
 from safetensors import safe_open
@@ -44,3 +46,19 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         synthetic_folder('tiny', parent=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', sorted(name for name in SHAPES if '-' in name))
+def test_each_type_loads_and_computes(tmp_path, monkeypatch, name):
+    """The real shape, made small: every tensor has its name, and activations keep their size."""
+    shape = SHAPES[name]
+    small = {'hidden': 128, 'intermediate': 64, 'layers': 2, 'heads': 4, 'kv_heads': 2, 'vocabulary': 1024}
+    small |= {'head_dim': 32 if shape.head_dim else 0, 'experts': 4 if shape.experts else 0}
+    settings = {k: 2 if k == 'num_experts_per_tok' else v for k, v in shape.settings.items()}
+    monkeypatch.setitem(SHAPES, name, dataclasses.replace(shape, **small, settings=settings))
+    folder = synthetic_folder(name, group_size=32, parent=tmp_path)
+    model, _ = load(folder, kernel='reference', device='cpu', progress=lambda done, total: None)
+    with torch.inference_mode():
+        logits = model(torch.randint(3, 1024, (1, 50))).logits
+    assert type(model).__name__ == SHAPES[name].config()['architectures'][0]
+    assert 0.1 < float(logits.std()) < 10

@@ -14,7 +14,8 @@ from ..real_model.source import model_folder
 from ..util.formatting import format_bytes
 from .clock import use_processor_time
 from .engines.process import ENGINES, OWN_KERNELS, require_packages
-from .synthetic import SHAPES, synthetic_folder
+from .shapes import SHAPES
+from .synthetic import synthetic_folder
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

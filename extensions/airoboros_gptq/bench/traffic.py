@@ -13,11 +13,20 @@ _HALF = 2  # bytes of a scale, of an element of lm_head and of the cache
 
 def bytes_per_token(specs: Mapping[str, LinearSpec], model_config: dict[str, Any], context: int) -> int:
     """Bytes that decoding a token after `context` others must read: codes, scales and zeros of all quantised linears, lm_head,
-    keys and values, all floats in 16 bits. A kernel's own weight layout does not count, so that engines can be compared.
+    keys and values, all floats in 16 bits; of a mixture the experts that a token goes through. A kernel's own weight layout
+    does not count, so that engines can be compared.
     """
-    weights = sum(_linear(spec) for spec in specs.values())
+    experts = int(model_config.get('num_experts') or model_config.get('num_local_experts') or 1)
+    chosen = int(model_config.get('num_experts_per_tok') or experts)
+    weights = {name: _linear(spec) for name, spec in specs.items()}
+    of_experts = sum(size for name, size in weights.items() if '.experts.' in name)
     head = 0 if 'lm_head' in specs else model_config['vocab_size'] * model_config['hidden_size'] * _HALF
-    return weights + head + (kv_elements_per_token(model_config) or 0) * context * _HALF
+    return (
+        sum(weights.values())
+        - of_experts * (experts - chosen) // experts
+        + head
+        + (kv_elements_per_token(model_config) or 0) * context * _HALF
+    )
 
 
 def _linear(spec: LinearSpec) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...util.regular_file import read_json
-from ..synthetic import CONTEXT
+from ..shapes import CONTEXT
 from .protocol import StepwiseEngine, random_prompt, serve
 
 

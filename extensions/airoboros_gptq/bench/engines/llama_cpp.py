@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ...util.cache_dir import cache_folder
 from ...util.regular_file import read_json
 from ..clock import now
-from ..synthetic import CONTEXT, vocabulary_pieces
+from ..shapes import CONTEXT
+from ..synthetic import vocabulary_pieces
 from .protocol import serve
 
 if TYPE_CHECKING:
