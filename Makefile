@@ -30,6 +30,7 @@ demo:  ## the chat page with the tiny model
 docs:  ## the generated tables, written into the documentation again
 	$(PYTHON) tools/benchmark_tables.py
 	$(PYTHON) tools/accuracy_table.py
+	$(PYTHON) tools/architecture_table.py
 	$(PYTHON) tools/webui_versions.py table
 	$(PYTHON) tools/draw_design.py
 

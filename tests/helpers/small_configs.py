@@ -47,6 +47,16 @@ VISION = {'hidden_size': 32, 'intermediate_size': 64, 'num_hidden_layers': 1, 'n
 QWEN_VISION = {'hidden_size': 32, 'intermediate_size': 64, 'depth': 1, 'num_heads': 2, 'out_hidden_size': 64}
 QWEN_IMAGES = {'vision_start_token_id': 250, 'image_token_id': 251, 'video_token_id': 252, 'tie_word_embeddings': False}
 MROPE = {'type': 'mrope', 'mrope_section': [4, 6, 6], 'rope_type': 'default'}
+GLM_MROPE = {'rope_scaling': {'rope_type': 'default', 'mrope_section': [4, 6, 6]}}
+GLM_VISION = VISION | {'depth': 1, 'num_heads': 2, 'out_hidden_size': 64}
+INDEXER = {'index_head_dim': 32, 'index_n_heads': 2, 'index_topk': 8, 'qk_head_dim': 32}
+SMALL_GEMMA = {
+    'sliding_window': 8,
+    'hidden_size_per_layer_input': 32,
+    'vocab_size_per_layer_input': 256,
+    'num_kv_shared_layers': 0,
+    'layer_types': ['sliding_attention', 'full_attention'],
+}
 
 # model_type: (config class, its settings). Models that also see are in SEEING.
 CAUSAL = {
@@ -129,6 +139,32 @@ CAUSAL = {
     'starcoder2': ('Starcoder2Config', LLAMA | {'tie_word_embeddings': True}),
     'xglm': ('XGLMConfig', VOCABULARY | {'max_position_embeddings': 128, 'd_model': 64, 'ffn_dim': 128, 'num_layers': 2}
         | {'attention_heads': 2}),
+    'afmoe': ('AfmoeConfig', WIDE | MOE | {'num_shared_experts': 1, 'num_dense_layers': 1, 'sliding_window': 8}
+        | {'layer_types': ['sliding_attention', 'full_attention']}),
+    'cohere2_moe': ('Cohere2MoeConfig', LLAMA | MOE | {'tie_word_embeddings': True, 'sliding_window': 8}),
+    'deepseek_v32': ('DeepseekV32Config', DEEPSEEK | INDEXER),
+    'exaone': ('ExaoneConfig', LLAMA),
+    'falcon_mamba': ('FalconMambaConfig', VOCABULARY | {'hidden_size': 64, 'num_hidden_layers': 2, 'state_size': 16}
+        | {'time_step_rank': 32, 'use_mambapy': False}),
+    'gemma3n_text': ('Gemma3nTextConfig', TIED | SMALL_GEMMA | {'intermediate_size': [128, 128], 'laurel_rank': 32}
+        | {'altup_num_inputs': 2, 'activation_sparsity_pattern': [0.0, 0.0]}),
+    'gemma4_text': ('Gemma4TextConfig', TIED | SMALL_GEMMA | {'global_head_dim': 32}),
+    'glm4_moe_lite': ('Glm4MoeLiteConfig', DEEPSEEK | {'head_dim': 16, 'mlp_layer_types': ['dense', 'sparse']}),
+    'glm_moe_dsa': ('GlmMoeDsaConfig', DEEPSEEK | INDEXER | {'mlp_layer_types': ['dense', 'sparse']}),
+    'hy_v3': ('HYV3Config', WIDE | MOE | {'num_shared_experts': 1, 'first_k_dense_replace': 1}),
+    'laguna': ('LagunaConfig', WIDE | MOE | {'sliding_window': 8}),
+    'minicpm3': ('MiniCPM3Config', LLAMA | {'num_key_value_heads': 2, 'q_lora_rank': 32, 'kv_lora_rank': 32}
+        | {'qk_rope_head_dim': 16, 'qk_nope_head_dim': 16, 'v_head_dim': 32}),
+    'ministral3': ('Ministral3Config', WIDE | {'sliding_window': None}),
+    'nemotron_h': ('NemotronHConfig', WIDE | {'layers_block_type': ['mamba', 'attention', 'moe', 'mlp'], 'num_hidden_layers': 4}
+        | {'mamba_num_heads': 4, 'mamba_head_dim': 32, 'ssm_state_size': 16, 'n_groups': 1, 'use_mamba_kernels': False}
+        | {'n_routed_experts': 32, 'num_experts_per_tok': 2, 'moe_intermediate_size': 32, 'n_shared_experts': 1}
+        | {'moe_shared_expert_intermediate_size': 64, 'n_group': 1, 'topk_group': 1}),
+    'solar_open': ('SolarOpenConfig', WIDE | MOE | {'n_routed_experts': 32, 'n_shared_experts': 1, 'n_group': 1}
+        | {'topk_group': 1}),
+    'zamba2': ('Zamba2Config', LLAMA | {'num_key_value_heads': 2, 'mamba_d_state': 16, 'n_mamba_heads': 4, 'mamba_ngroups': 1}
+        | {'mamba_headdim': 32, 'hybrid_layer_ids': [1], 'layers_block_type': ['mamba', 'hybrid'], 'num_mem_blocks': 1}
+        | {'use_mem_rope': False, 'adapter_rank': 32, 'use_mamba_kernels': False}),
 }  # fmt: skip
 SEEING = {
     'gemma3': ('Gemma3Config', {
@@ -164,6 +200,23 @@ SEEING = {
     'qwen3_5': ('Qwen3_5Config', QWEN_IMAGES | {'text_config': WIDE | LINEAR_ATTENTION, 'vision_config': QWEN_VISION}),
     'qwen3_5_moe': ('Qwen3_5MoeConfig', QWEN_IMAGES | {
         'text_config': WIDE | MOE | LINEAR_ATTENTION | {'shared_expert_intermediate_size': 64}, 'vision_config': QWEN_VISION}),
+    'deepseek_vl': ('DeepseekVLConfig', {
+        'text_config': LLAMA | {'model_type': 'llama'}, 'vision_config': VISION | {'model_type': 'siglip_vision_model'},
+        'tie_word_embeddings': False}),
+    'gemma4': ('Gemma4Config', {
+        'text_config': TIED | SMALL_GEMMA | {'global_head_dim': 32}, 'vision_config': VISION, 'audio_config': None,
+        'tie_word_embeddings': True}),
+    'glm4v': ('Glm4vConfig', {
+        'text_config': WIDE | GLM_MROPE, 'vision_config': GLM_VISION, 'tie_word_embeddings': False}),
+    'glm_ocr': ('GlmOcrConfig', {
+        'text_config': WIDE | GLM_MROPE, 'vision_config': GLM_VISION, 'tie_word_embeddings': False}),
+    'lfm2_vl': ('Lfm2VlConfig', {
+        'text_config': LLAMA | {'model_type': 'lfm2', 'layer_types': ['conv', 'full_attention'], 'block_ff_dim': 128}
+        | {'block_auto_adjust_ff_dim': False},
+        'vision_config': VISION | {'model_type': 'siglip2_vision_model', 'num_patches': 16}}),
+    'ovis2': ('Ovis2Config', {
+        'text_config': LLAMA | {'model_type': 'qwen2'}, 'vision_config': VISION | {'vocab_size': 64, 'hidden_stride': 1},
+        'tie_word_embeddings': False, 'vocab_size': 256, 'hidden_size': 64}),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from small_configs import CAUSAL, SEEING, has
 SLICE = (
     'cohere',
     'dbrx',
+    'deepseek_v32',
     'exaone4',
     'falcon_h1',
     'gemma3_text',
@@ -19,6 +20,8 @@ SLICE = (
     'lfm2',
     'minimax',
     'mpt',
+    'nemotron_h',
+    'qwen2_vl',
     'qwen3_5_moe',
     'qwen3_moe',
     'starcoder2',

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import accuracy_table
+import architecture_table
 import benchmark_tables
 import draw_design
 import generated_section
@@ -180,6 +181,7 @@ def test_every_version_has_its_prompt():
     [
         (benchmark_tables.main, ['--check']),
         (accuracy_table.main, ['--check']),
+        (architecture_table.main, ['--check']),
         (webui_versions.main, ['table', '--check']),
         (draw_design.main, ['--check']),
     ],

@@ -6,7 +6,10 @@ were loaded onto the CPU. What it does not take goes to 'sdpa', and masks are ma
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
+import sys
 from functools import lru_cache
 
 import torch
@@ -48,7 +51,21 @@ def _can_be_set(model: TransformersModel) -> bool:
         and getattr(model, '_supports_attention_backend', False)
         and hasattr(model, 'set_attn_implementation')
         and model._can_set_attn_implementation()
+        and not _asks_for_sdpa_by_name(type(model).__module__)
     )
+
+
+@lru_cache
+def _asks_for_sdpa_by_name(module: str) -> bool:
+    """Whether the code of a model does something else where attention is called 'sdpa': DeepSeek-V3.2 and its kin put into the
+    mask which keys were chosen, and leave that to any other attention function. Before transformers 5 such code made masks faster.
+    """
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except (OSError, TypeError):
+        return True
+    found = re.search(r'_attn_implementation\s*(==|in)\s*[("\'][^\n]*\bsdpa\b', source)
+    return found is not None and '_update_causal_mask' not in source
 
 
 def attention(

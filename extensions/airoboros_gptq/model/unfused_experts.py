@@ -128,7 +128,7 @@ def _gate_of(fused: nn.Module) -> _Gate:
     """What fused experts put between their two products."""
     module: Any = fused
     if not getattr(fused, 'has_gate', True):
-        return cast(_Gate, module.act_fn)
+        return functools.partial(module.act_fn)  # as a module it would be counted among the experts
     if hasattr(fused, '_apply_gate'):
         return cast(_Gate, module._apply_gate)
     if hasattr(fused, 'limit'):
