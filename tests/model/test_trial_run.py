@@ -27,6 +27,21 @@ def overflowing(tmp_path, model_type='qwen2'):
     return made
 
 
+def test_a_model_that_runs_only_with_a_cache_loads(monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    forward = LlamaForCausalLM.forward
+
+    @functools.wraps(forward)
+    def picky(self, *args, **kwargs):
+        if not kwargs.get('use_cache', True):
+            raise RuntimeError('position_ids of three dimensions, as GLM-4V in transformers 4')
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(LlamaForCausalLM, 'forward', picky)
+    load(TINY, device='cpu', kernel='reference')
+
+
 def test_it_runs_once_and_keeps_no_cache(monkeypatch):
     from transformers import LlamaForCausalLM
 

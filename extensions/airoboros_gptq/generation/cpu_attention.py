@@ -58,7 +58,7 @@ def _can_be_set(model: TransformersModel) -> bool:
 @lru_cache
 def _asks_for_sdpa_by_name(module: str) -> bool:
     """Whether the code of a model does something else where attention is called 'sdpa': DeepSeek-V3.2 and its kin put into the
-    mask which keys were chosen, and leave that to any other attention function. Before transformers 5 such code made masks faster.
+    mask which keys were chosen, and leave that to any other attention function. (In transformers 4 such code only made masks.)
     """
     try:
         source = inspect.getsource(sys.modules[module])

@@ -22,25 +22,28 @@ TOKENS = 9  # as many as make the kernels take the way of a prompt
 
 
 def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
-    """Runs the model once, without a KV cache. A linear of which the code asks for its `weight` is dequantised then.
+    """Runs the model once, without a KV cache, or with one where it needs one (GLM-4V in transformers 4). A linear of which
+    the code asks for its `weight` is dequantised then.
 
     Raises NotFiniteError where it does not compute finite numbers, GPTQError where it fails otherwise; errors of memory pass.
     """
     tried: set[str] = set()
+    use_cache = False
     while True:
         with record_read_weights() as weights:
             try:
                 with torch.inference_mode():
-                    logits = _logits(model)
+                    logits = _logits(model, use_cache)
             except Exception as e:
                 if is_out_of_memory(e):
                     raise
                 read = _kinds(model, weights.read) - tried
-                if not read:
+                if not read and use_cache:
                     raise GPTQError(
                         f'{plan.checkpoint.name} is loaded as a {type(model).__name__}, which does not run '
                         f'({first_line(e)}); use the transformers that the model was made for, or report it.'
                     ) from e
+                use_cache |= not read
                 tried |= read
                 _dequantize_all(model, read)
                 continue
@@ -53,11 +56,11 @@ def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
         return
 
 
-def _logits(model: TransformersModel) -> torch.Tensor:
+def _logits(model: TransformersModel, use_cache: bool) -> torch.Tensor:
     """Of a few tokens that every vocabulary has, [1, 1, vocabulary] or of all of them."""
     size = model.get_input_embeddings().weight.shape[0]
     ids = torch.arange(3, 3 + TOKENS, device=model.device).remainder(size)[None]
-    logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
+    logits: torch.Tensor = model(input_ids=ids, use_cache=use_cache).logits
     return logits
 
 
