@@ -90,6 +90,12 @@ def test_a_config_given_by_hand_comes_before_the_folder_s(caplog, tmp_path):
     assert 'group_size=128' in repr(model)
 
 
+def test_a_config_given_by_hand_may_be_a_dictionary():
+    settings = {'bits': 4, 'group_size': 128, 'desc_act': False}
+    model = AutoGPTQForCausalLM.from_quantized(TINY, device='cpu', quantize_config=settings)
+    assert (model.quantize_config.bits, model.quantize_config.group_size) == (4, 128)
+
+
 def test_a_config_given_by_hand_that_does_not_fit(caplog):
     with caplog.at_level('WARNING', 'airoboros_gptq'):
         model = AutoGPTQForCausalLM.from_quantized(TINY, device='cpu', quantize_config=BaseQuantizeConfig(4, 64))

@@ -27,6 +27,33 @@ def test_a_device_that_is_none():
         load(TINY, device='nonsense')
 
 
+@pytest.mark.parametrize('device', ['meta', ['cpu'], 'disk'])
+def test_a_device_that_holds_no_numbers(device):
+    with pytest.raises(GPTQError, match=r"There is no device .*; use 'cpu', or 'cuda:0' for the first GPU"):
+        load(TINY, device=device)
+
+
+@pytest.mark.parametrize('limits', ['4GiB', ['4GiB'], 4])
+def test_memory_limits_that_name_no_device(summary, limits):
+    with pytest.raises(GPTQError, match=r"max_memory is .*; write it as \{0: '10GiB', 'cpu': '20GiB'\}"):
+        make_plan(summary, 'cpu', max_memory=limits)
+
+
+def test_memory_limits_of_a_gpu_that_is_not_there(summary):
+    with pytest.raises(GPTQError, match=r"no cuda:99 on this machine; use device='cpu'"):
+        make_plan(summary, 'cpu', max_memory={99: '1GiB'})
+
+
+@pytest.mark.parametrize('dtype', [torch.int8, 'int8', 'half a byte', 5])
+def test_a_dtype_that_is_no_floating_point(summary, dtype):
+    with pytest.raises(GPTQError, match=r'There is no floating-point dtype .*; use bfloat16, float16 or float32'):
+        make_plan(summary, 'cpu', dtype)
+
+
+def test_auto_is_the_default_dtype(summary):
+    assert make_plan(summary, 'cpu', 'auto').dtype is make_plan(summary, 'cpu').dtype
+
+
 def test_the_default_is_the_first_gpu_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert resolve_device(None) == torch.device('cpu')

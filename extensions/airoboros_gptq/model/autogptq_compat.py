@@ -67,7 +67,7 @@ class AutoGPTQForCausalLM:
         use_safetensors: bool = True,
         trust_remote_code: bool = False,
         model_basename: str | None = None,
-        quantize_config: BaseQuantizeConfig | None = None,
+        quantize_config: BaseQuantizeConfig | Mapping[str, Any] | None = None,
         revision: str | None = None,
         device_map: str | Mapping[str, Any] | None = None,
         max_memory: MaxMemory | None = None,
@@ -106,7 +106,8 @@ class AutoGPTQForCausalLM:
             model_basename = None
         config = None
         if quantize_config is not None:
-            config = parse_settings(asdict(quantize_config), 'the quantize_config given')
+            settings = quantize_config if isinstance(quantize_config, Mapping) else asdict(quantize_config)
+            config = parse_settings(dict(settings), 'the quantize_config given')
         model, _ = load(
             folder,
             checkpoint=model_basename,
@@ -118,7 +119,8 @@ class AutoGPTQForCausalLM:
             attn_implementation=attn_implementation,
         )
         runnable: Any = model
-        runnable.quantize_config = quantize_config or _config_of(model)
+        given = None if isinstance(quantize_config, Mapping) else quantize_config
+        runnable.quantize_config = given or _config_of(model)
         return model
 
     @classmethod

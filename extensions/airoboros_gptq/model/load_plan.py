@@ -60,21 +60,25 @@ def make_plan(
 ) -> LoadPlan:
     """The plan with defaults filled in: CUDA where there is a GPU, and the dtype of default_dtype().
 
-    `dtype` may be a name, as 'bfloat16'. `step(name)` is called where the CPU kernel is compiled. Raises GPTQError for a
-    device or dtype that there is not, or a kernel that cannot run this model.
+    `dtype` may be a name, as 'bfloat16', or 'auto' for the default. `step(name)` is called where the CPU kernel is compiled.
+    Raises GPTQError for a device or dtype that there is not, or a kernel that cannot run this model.
     """
     place, kernel = resolve_device(device), resolve_kernel_name(kernel)
+    if not isinstance(max_memory, Mapping | None):
+        raise GPTQError(f"max_memory is {max_memory!r}; write it as {{0: '10GiB', 'cpu': '20GiB'}}.")
     for number in max_memory or ():
         if isinstance(number, int):
-            _check_built_for(torch.device('cuda', number))
-    if isinstance(dtype, str):
-        dtype = _dtype_named(dtype)
+            resolve_device(number)
+    if dtype == 'auto':  # transformers' word for what config.json says
+        dtype = None
+    if dtype is not None:
+        dtype = _floating(dtype)
     if place.type == 'cpu' and will_compile():
         step('compiling the CPU kernel, which is done once')
     if dtype is None:
         first = next(iter(summary.quantization.specs.values()))
         rule = select_kernel(kernel, first, place).rule
-        dtype = _dtype_named(default_dtype(rule, target_of(str(place)), config_dtype(summary.hf_config or {})))
+        dtype = _floating(default_dtype(rule, target_of(str(place)), config_dtype(summary.hf_config or {})))
     return LoadPlan(summary, place, dtype, kernel, max_memory, attn_implementation, trust_remote_code)
 
 
@@ -86,10 +90,10 @@ def with_wider_dtype(plan: LoadPlan) -> LoadPlan | None:
     return replace(plan, dtype=torch.bfloat16 if has_bfloat16 else torch.float32)
 
 
-def _dtype_named(name: str) -> torch.dtype:
-    dtype = getattr(torch, name, None)
+def _floating(named: torch.dtype | str) -> torch.dtype:
+    dtype = getattr(torch, named, None) if isinstance(named, str) else named
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise GPTQError(f'There is no floating-point dtype {name}; use bfloat16, float16 or float32.')
+        raise GPTQError(f'There is no floating-point dtype {named}; use bfloat16, float16 or float32.')
     return dtype
 
 
@@ -104,7 +108,9 @@ def resolve_device(device: str | int | torch.device | None) -> torch.device:
         device = f'cuda:{device}'
     try:
         place = torch.device(device)
-    except RuntimeError as e:
+        if place.type == 'meta':
+            raise RuntimeError('a device without numbers')
+    except (RuntimeError, TypeError) as e:
         raise GPTQError(f"There is no device {device}; use 'cpu', or 'cuda:0' for the first GPU.") from e
     if place.type == 'cuda' and not (torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()):
         raise GPTQError(
