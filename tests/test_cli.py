@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from airoboros_gptq import cli
-from support import ACT_ORDER, PLAIN, TINY, corpus, run_cli
+from support import ACT_ORDER, PLAIN, TINY, corpus, edit_json, run_cli
 
 GREEDY = ('--temperature', '0', '--repetition-penalty', '1')
 WORDS = {'name': 'get_total', 'operation': 'sum', 'sign': '+', 'a': 'a', 'b': 'b'}
@@ -159,6 +159,22 @@ def test_inspect_of_a_folder_that_cannot_be_loaded(tiny_copy, capsys, missing):
     assert ('cache at 2048' in out) == (missing in ('config.json', 'tokenizer.json'))  # the weights could be read
     code, out, json_err = inspect(capsys, tiny_copy, '--json')
     assert (code, json.loads(out), json_err) == (1, {'error': err.strip()}, '')
+
+
+@pytest.mark.parametrize(
+    ('config', 'says'),
+    [
+        (
+            {'model_type': 'llama-of-tomorrow'},
+            'has no language model of the type llama-of-tomorrow; a transformers newer than',
+        ),
+        ({'model_type': 'foo', 'auto_map': {'AutoConfig': 'code.Foo'}}, 'load with trust_remote_code=True'),
+    ],
+)
+def test_inspect_of_a_type_that_transformers_lacks(tiny_copy, capsys, config, says):
+    edit_json(tiny_copy / 'config.json', **config)
+    code, _, err = inspect(capsys, tiny_copy)
+    assert code == 1 and err.count('\n') == 1 and says in err
 
 
 @pytest.mark.parametrize(
