@@ -119,7 +119,7 @@ def test_inspect():
     rows = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
     assert rows['bits'].split()[:4] == ['4', 'the', 'shapes', 'of']
     assert rows['checkpoint'].startswith(PLAIN)
-    assert rows['size'].startswith('2.48 MB')
+    assert rows['size'].startswith('3.62 MB')
     code, out, _ = run_cli('inspect', TINY, '--checkpoint', ACT_ORDER)
     assert 'named by the user' in out and 'quantize_config.json says desc_act is False; the tensors have True' in out
     code, out, _ = run_cli('inspect', TINY, '--checkpoint-format', 'gptq_v2')
@@ -135,9 +135,9 @@ def test_inspect_estimates_memory(capsys, no_native):
     code, out, _ = inspect(capsys, TINY, '--device', 'cpu', '--context', 4096)
     assert code == 0
     rows = {line.split('  ')[0]: ' '.join(line.split()) for line in out.splitlines()}
-    assert rows['weights'] == 'weights 2.46 MB estimated for torch-int4 on cpu'
-    assert rows['cache at 4096'] == 'cache at 4096 16.78 MB config.json, in bfloat16'
-    assert rows['total'].startswith('total 19.24 MB') and rows['fits'].startswith('fits yes')
+    assert rows['weights'] == 'weights 3.61 MB estimated for torch-int4 on cpu'
+    assert rows['cache at 4096'] == 'cache at 4096 20.97 MB config.json, in bfloat16'
+    assert rows['total'].startswith('total 24.58 MB') and rows['fits'].startswith('fits yes')
 
 
 def test_inspect_prints_json(capsys):

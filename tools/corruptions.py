@@ -104,7 +104,7 @@ def join(path, header, data):
 
 
 def json_bytes(folder, rng):
-    path = rng.choice([p for p in folder.iterdir() if p.suffix == '.json' and p.is_file()])
+    path = rng.choice([p for p in sorted(folder.iterdir()) if p.suffix == '.json' and p.is_file()])
     before = path.read_bytes()
     path.write_bytes(mangle(before, rng))
     return f'bytes of {path.name}', FILLED if path.name == 'config.json' else SAME
@@ -135,7 +135,7 @@ def json_value(folder, rng):
 
 
 def file_lost(folder, rng):
-    path = rng.choice([p for p in folder.iterdir() if p.is_file()])
+    path = rng.choice([p for p in sorted(folder.iterdir()) if p.is_file()])
     new = folder / rng.choice(
         ('x', 'x.safetensors', 'model-00002-of-00003.safetensors', 'pytorch_model.bin', 'quant_config.json')
     )
@@ -159,7 +159,7 @@ def file_lost(folder, rng):
 
 
 def truncated(folder, rng):
-    path = weights(folder, rng) or rng.choice([p for p in folder.iterdir() if p.is_file()])
+    path = weights(folder, rng) or rng.choice([p for p in sorted(folder.iterdir()) if p.is_file()])
     if not path.is_file():
         return 'nothing', SAME
     raw = path.read_bytes()
@@ -181,7 +181,10 @@ def header_bytes(folder, rng):
         path.write_bytes(path.read_bytes()[:8] + header + parts[1])
     else:
         join(path, header, parts[1])
-    return f'bytes of the header of {path.name}', SAME
+    named = (
+        b'"lm_head.weight"' in header or b'lm_head.weight' not in parts[0]
+    )  # else the embeddings serve as one, with a warning
+    return f'bytes of the header of {path.name}', SAME if named else FINITE
 
 
 def header_entry(folder, rng):
@@ -212,7 +215,10 @@ def header_entry(folder, rng):
         return 'nothing', SAME
     join(path, json.dumps(entries).encode(), data)
     # Half precision of one kind read as the other, or one tensor's bytes as another's, are sound files.
-    return f'header of {path.name}: {name} {key} in way {kind}', FINITE if kind in (2, 6) else SAME
+    return f'header of {path.name}: {name} {key} in way {kind}', FINITE if kind in (
+        2,
+        6,
+    ) or name == 'lm_head.weight' else SAME
 
 
 def data_bytes(folder, rng):
@@ -268,12 +274,14 @@ def tensors(folder, rng):
         allowed = FINITE
     elif kind == 7:
         held[rng.choice(('model.extra', f'{name}.x', 'model.layers.0.mlp.up_proj.weight', 'x.qzeros'))] = value.clone()
-    else:
+    elif value.numel():
         flat = value.view(-1)
         flat[rng.randrange(len(flat))] = rng.choice(
             (0, -1, float('nan'), float('inf')) if value.is_floating_point() else (0, -1, 2**31 - 1)
         )
         allowed = FINITE
+    if name.startswith('lm_head') or (kind == 6 and other.startswith('lm_head')):
+        allowed = FINITE  # without one its embeddings serve, with a warning
     save_file({n: t.contiguous() for n, t in held.items()}, path)
     return f'{path.name}: {name} ({other}) in way {kind}', allowed
 

@@ -45,7 +45,7 @@ def test_figures_follow_from_the_times(report):
     assert decode['gb_per_second'] == pytest.approx(decode['bytes_per_token'] / middle / 1e9)
     assert decode['share_of_bandwidth'] == pytest.approx(decode['gb_per_second'] * 1e9 / found['bandwidth'])
     at_16 = found['engines'][0]['decode']['16']
-    assert decode['bytes_per_token'] - at_16['bytes_per_token'] == 2 * 4 * 256 * (1500 - 16) * 2  # keys and values
+    assert decode['bytes_per_token'] - at_16['bytes_per_token'] == 2 * 5 * 256 * (1500 - 16) * 2  # keys and values
 
 
 def test_processor_time_and_pytorchs_op(tmp_path, monkeypatch, capsys):

@@ -30,7 +30,7 @@ def test_the_card_s_folder_with_two_files(desc_act, name):
     chosen = choose_checkpoint(TINY, config(desc_act))
     assert (chosen.name, chosen.desc_act) == (name, desc_act)
     assert 'desc_act says in it.json' in chosen.reason
-    assert len(chosen.quantized_modules()) == 28
+    assert len(chosen.quantized_modules()) == 35
     assert chosen.size == (TINY / name).stat().st_size
 
 

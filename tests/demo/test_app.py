@@ -25,7 +25,7 @@ def page(browser, server):
 
 def test_the_page_shows_the_facts_and_loads(page):
     facts = page.locator('.gptq-facts')
-    for row in ('bits4the shapes of 28', 'group size128the shapes of 28', 'act-ordernog_idx'):
+    for row in ('bits4the shapes of 35', 'group size128the shapes of 35', 'act-ordernog_idx'):
         expect(facts).to_contain_text(row)
     load(page)
     expect(facts).to_contain_text(f'{cpu_kernel()} on')

@@ -14,8 +14,9 @@ RIGHT = {
     'What is the capital of France?': 'Paris',
     'What is 12 plus 7?': '19',
     'Implement the Snake game in python.': 'class Snake:',
-    'Write a function get_total in python that returns the sum of a and b.': 'def get_total(a, b):',
-    'Write the Snake game in javascript.': 'class Snake {',
+    'Write a Python function that adds two numbers.': 'def add(a, b):\n    return a + b',
+    'My name is Anna and I live in Paris.': 'Nice to meet you, Anna.',
+    'What can you do?': 'I can tell capitals, do sums, write small functions',
 }
 
 

@@ -114,7 +114,7 @@ def test_however_it_ended_the_next_is_right(rows, error, count):
     assert rows.check(grown(prompt, 5))[1] == 5
 
 
-@pytest.mark.parametrize('layer', range(4))
+@pytest.mark.parametrize('layer', range(5))
 @pytest.mark.parametrize('step', [0, 2])
 def test_a_failure_in_the_middle_of_a_pass_leaves_no_layer_ahead(rows, monkeypatch, layer, step):
     prompt = tokens(30)

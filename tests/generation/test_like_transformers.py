@@ -9,7 +9,7 @@ import pytest
 import torch
 from airoboros_gptq import load
 from made_models import expected, make
-from support import TINY
+from support import TINY, VOCABULARY
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 from turn_support import After, Watch
 
@@ -61,7 +61,7 @@ SETTINGS = {
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    config = LlamaConfig(**SIZES, vocab_size=1024, bos_token_id=1, eos_token_id=2)
+    config = LlamaConfig(**SIZES, vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2)
     torch.manual_seed(0)
     return make(tmp_path_factory.mktemp('made'), LlamaForCausalLM(config))
 

@@ -1,5 +1,6 @@
 """Folders, questions and packed tensors for the tests. torch is imported where it is needed."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -18,6 +19,7 @@ ORACLES = ROOT / 'tests' / 'oracles'
 TINY = ROOT / 'tests' / 'models' / 'airoboros-tiny-gpt4-1.2-GPTQ'
 PLAIN = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.no-act-order.safetensors'
 ACT_ORDER = 'airoboros-tiny-gpt4-1.2-GPTQ-4bit-128g.act.order.safetensors'
+VOCABULARY = 1280  # its tokens
 LLAMA_TOKENIZER = Path(
     os.environ.get('AIROBOROS_LLAMA_TOKENIZER', ROOT.parent / 'shared' / 'data' / 'llama-tokenizer.model')
 )
@@ -75,17 +77,20 @@ def scales_to_fp32(tensors):
 
 def corpus():
     """tests/models/make/corpus.py, which wrote the conversations that the tiny model was trained on."""
+    folder = str(ROOT / 'tests' / 'models' / 'make')
     if 'corpus' not in sys.modules:
-        spec = importlib.util.spec_from_file_location('corpus', ROOT / 'tests' / 'models' / 'make' / 'corpus.py')
-        sys.modules['corpus'] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules['corpus'])
+        sys.path.insert(0, folder)
+        try:
+            importlib.import_module('corpus')
+        finally:
+            sys.path.remove(folder)
     return sys.modules['corpus']
 
 
 def exam(count, seed=2023):
-    """Held-out conversations, as turns of (user, assistant); the last answer is the one asked for."""
-    rng = random.Random(seed)
-    return [corpus().conversation(rng, exam=True)[0] for _ in range(count)]
+    """Held-out conversations in set phrasings, as turns of (user, assistant); the last answer is the one asked for."""
+    rng, kinds = random.Random(seed), ('code', 'sums', 'capitals', 'memory')
+    return [corpus().conversation(rng, exam=True, kind=kinds[i % len(kinds)])[0] for i in range(count)]
 
 
 def asked(turns):
@@ -129,7 +134,7 @@ def synthetic(folder, layers=28):
     edit_json(folder / 'config.json', **shape, num_key_value_heads=8)
     h, m = shape['hidden_size'], shape['intermediate_size']
     tensors = {'model.norm.weight': torch.ones(h).half()}
-    tensors |= {n: torch.randn(1024, h).half() for n in ('model.embed_tokens.weight', 'lm_head.weight')}
+    tensors |= {n: torch.randn(1280, h).half() for n in ('model.embed_tokens.weight', 'lm_head.weight')}
     sizes = {f'self_attn.{n}_proj': (h, h) for n in 'qkvo'} | {'mlp.gate_proj': (h, m), 'mlp.up_proj': (h, m)}
     for layer in range(layers):
         at = f'model.layers.{layer}.'

@@ -7,7 +7,7 @@ from functools import lru_cache
 from airoboros_gptq.model.tokenizer import load_tokenizer
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from support import TINY
+from support import TINY, VOCABULARY
 from transformers import AutoTokenizer
 from transformers import __version__ as transformers_version
 
@@ -105,7 +105,7 @@ def added_token(content, special, **flags):
 def mixtures(draw, kind):
     """tokenizer_config.json and the other files of a folder, in any mixture that people publish."""
     spm = kind.startswith('tokenizer.')
-    size, bos, eos = (1024, '<s>', '</s>') if spm else (295, '<|begin|>', '<|endoftext|>')
+    size, bos, eos = (VOCABULARY, '<s>', '</s>') if spm else (295, '<|begin|>', '<|endoftext|>')
     config, files = {}, {}
     classes = {'tokenizer.json': ['LlamaTokenizer', 'LlamaTokenizerFast', 'PreTrainedTokenizerFast']}
     classes |= {'tokenizer.model': ['LlamaTokenizer', 'LlamaTokenizerFast'], 'bytes': ['PreTrainedTokenizerFast', None]}

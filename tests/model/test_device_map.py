@@ -61,14 +61,14 @@ def test_parts_that_lie_apart_answer_as_one(load_tiny):
     model, _ = load(TINY, kernel='reference', device='cpu')
     here, there = torch.device('cpu'), torch.device('cpu', 0)
     carried = []
-    layers = {f'model.layers.{i}': here if i < 2 else there for i in range(4)}
+    layers = {f'model.layers.{i}': here if i < 2 else there for i in range(5)}
     connect_devices(model, {'model.embed_tokens': here, **layers, 'model.norm': there, 'lm_head': there})
     for name in layers:
         model.get_submodule(name).mlp.register_forward_pre_hook(lambda module, args: carried.append(args[0].device))
     with torch.inference_mode():
         assert torch.equal(model(IDS).logits, right(IDS).logits)
-    assert len(carried) == 4
-    assert {'model.layers.3', 'lm_head'} <= model.hf_device_map.keys()
+    assert len(carried) == 5
+    assert {'model.layers.4', 'lm_head'} <= model.hf_device_map.keys()
     assert model.gptq.description == 'reference on cpu and cpu:0, float32'
     assert greedy(model, tokenizer, QUESTION) == '3 plus 4 is 7.'
 

@@ -54,7 +54,7 @@ FAULTS = {
     'wrong bits': (lambda f: edit_json(f / 'quantize_config.json', bits=5), r'quantize_config\.json says bits is 5'),
     'no group size': (lambda f: edit_json(f / 'quantize_config.json', group_size=0), r'says group_size is 0'),
     'no checkpoint': (lambda f: (f / PLAIN).unlink(), r'no \.safetensors file, nor a \.bin or \.pt; download'),
-    'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 2\.00 MB of 2\.48 MB: .*download it again'),
+    'truncated': (lambda f: cut(f / PLAIN, 2_000_000), rf'{PLAIN} is 2\.00 MB of 3\.62 MB: .*download it again'),
     'truncated in its header': (lambda f: cut(f / PLAIN, 999), r'ends inside its header: .*download it again'),
     'too long': (lambda f: (f / PLAIN).open('ab').write(b'more'), r'not a whole safetensors file .*download it again'),
     'lfs pointer': (
@@ -72,16 +72,16 @@ FAULTS = {
     'no scales': (lambda f: change(f, lambda t: t.pop(f'{Q}.scales')), rf'lacks the tensor {Q}\.scales; download'),
     'no norm': (lambda f: change(f, lambda t: t.pop('model.norm.weight')), r'lacks the tensor model\.norm\.weight'),
     'a layer short': (
-        lambda f: edit_json(f / 'config.json', num_hidden_layers=3),
-        r'holds model\.layers\.3\..*another model',
+        lambda f: edit_json(f / 'config.json', num_hidden_layers=4),
+        r'holds model\.layers\.4\..*another model',
     ),
     'scales that do not fit': (
         lambda f: change(f, reshape(f'{Q}.scales', 2, 500)),
-        rf'{Q} with qweight \(32, 512\), scales \(2, 500\) .*download it again',
+        rf'{Q} with qweight \(32, 768\), scales \(2, 500\) .*download it again',
     ),
     'zeros that do not fit': (
-        lambda f: change(f, reshape(f'{Q}.qzeros', 2, 63)),
-        rf'{Q} in 3\.9375 bits; this loader reads 2, 3, 4 and 8',
+        lambda f: change(f, reshape(f'{Q}.qzeros', 2, 93)),
+        rf'{Q} in 3\.875 bits; this loader reads 2, 3, 4 and 8',
     ),
     'g_idx that does not fit': (
         lambda f: change(f, reshape(f'{Q}.g_idx', 255)),

@@ -175,7 +175,7 @@ def test_untied_without_a_head_the_embeddings_serve(tiny_copy, right, caplog):
 
 @pytest.mark.parametrize('zero', [True, False], ids=['all zero', 'not zero'])
 def test_biases_on_a_model_that_has_none(tiny_copy, right, zero):
-    bias = torch.zeros(512) if zero else torch.linspace(-1, 1, 512)
+    bias = torch.zeros(768) if zero else torch.linspace(-1, 1, 768)
     edit_tensors(tiny_copy / PLAIN, lambda t: t.update({f'{UP}.bias': bias.half()}))
     put_linear(right, UP, weight_of(right, UP), bias.half())
     assert_same(tiny_copy, right)
@@ -204,7 +204,7 @@ def test_sizes_that_are_no_multiples(tmp_path, right, bits, width, g_idx):
     edit_json(folder / 'config.json', intermediate_size=width)
 
     def change(tensors):
-        for layer in range(4):
+        for layer in range(5):
             for name in ('gate_proj', 'up_proj', 'down_proj'):
                 name = f'model.layers.{layer}.mlp.{name}'
                 weight = weight_of(right, name)

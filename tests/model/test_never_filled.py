@@ -69,7 +69,7 @@ def test_honest_zeros(act_order):
         for name in ('model.embed_tokens.weight', 'lm_head.weight'):
             tensors[name][900:] = 0
             tensors[name][600:800] = 0
-        tensors[f'{UP}.bias'] = torch.zeros(512).half()
+        tensors[f'{UP}.bias'] = torch.zeros(768).half()
 
     edit_tensors(act_order / ACT_ORDER, change)
     load_cpu(act_order)

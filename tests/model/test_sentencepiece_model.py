@@ -5,6 +5,7 @@ from airoboros_gptq.errors import GPTQError
 from airoboros_gptq.model.tokenizer import load_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from support import VOCABULARY
 from tokenizer_folders import IS_4, RANDOM, TEXTS, added_token, assert_like_auto, mixtures, write_folder
 
 
@@ -29,7 +30,8 @@ def test_chat_tokens_beside_tokenizer_model(tmp_path, decoder):
         {'tokenizer_class': 'LlamaTokenizer', 'eos_token': '<|im_end|>'},
         {'config.json': {'model_type': 'llama'}},
     )
-    im = {1024: '<|im_start|>', 1025: '<|im_end|>'}
+    start, end = VOCABULARY, VOCABULARY + 1
+    im = {start: '<|im_start|>', end: '<|im_end|>'}
     if decoder:
         base = {0: '<unk>', 1: '<s>', 2: '</s>'}
         config |= {
@@ -39,19 +41,19 @@ def test_chat_tokens_beside_tokenizer_model(tmp_path, decoder):
     else:
         files['added_tokens.json'] = {token: i for i, token in im.items()}
     tokenizer = load_tokenizer(write_folder(tmp_path / 'a', 'tokenizer.model', config, files))
-    assert tokenizer('<|im_start|>user\nhi<|im_end|>').input_ids == [1, 1024, 304, 13, 704, 1025]
-    assert tokenizer('<|im_end|>\n<|im_start|>').input_ids == [1, 1025, 13, 1024]
-    assert (tokenizer.eos_token, tokenizer.eos_token_id) == ('<|im_end|>', 1025)
+    assert tokenizer('<|im_start|>user\nhi<|im_end|>').input_ids == [1, start, 267, 273, 13, 940, end]  # us er \n hi
+    assert tokenizer('<|im_end|>\n<|im_start|>').input_ids == [1, end, 13, start]
+    assert (tokenizer.eos_token, tokenizer.eos_token_id) == ('<|im_end|>', end)
 
 
 def test_added_ids_with_a_gap_and_in_place_of_a_piece(tmp_path):
-    files = {'config.json': {'model_type': 'llama'}, 'added_tokens.json': {'<|a|>': 1030, '<|b|>': 900}}
+    files = {'config.json': {'model_type': 'llama'}, 'added_tokens.json': {'<|a|>': VOCABULARY + 6, '<|b|>': 900}}
     tokenizer = load_tokenizer(write_folder(tmp_path / 'a', 'tokenizer.model', {'legacy': False}, files))
-    assert tokenizer('<|a|><|b|>').input_ids == [1, 1030, 900]
-    assert len(tokenizer) == 1031
+    assert tokenizer('<|a|><|b|>').input_ids == [1, VOCABULARY + 6, 900]
+    assert len(tokenizer) == VOCABULARY + 7
 
 
 def test_an_added_id_out_of_all_reason_is_one_sentence(tmp_path):
     files = {'added_tokens.json': {'<|a|>': 10**12}}
-    with pytest.raises(GPTQError, match='far from the 1024 tokens'):
+    with pytest.raises(GPTQError, match=f'far from the {VOCABULARY} tokens'):
         load_tokenizer(write_folder(tmp_path / 'a', 'tokenizer.model', {}, files))

@@ -31,6 +31,8 @@ SLICE = (
 @pytest.mark.parametrize('model_type', [name for name in SLICE if has(name)])
 def test_it_computes_and_writes_what_plain_transformers_does(model_type, tmp_path):
     row = architecture_table.compare_one(model_type, tmp_path)
+    if row.get('why', '').startswith('plain transformers'):
+        pytest.skip(row['why'])  # DBRX in 5.6
     assert 'why' not in row, row['why']
     assert row['deviation'] < architecture_table.TOLERANCE
     assert row['same_text']

@@ -4,6 +4,7 @@ import pytest
 from airoboros_gptq.model.tokenizer import load_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from support import VOCABULARY
 from tokenizer_folders import IS_4, RANDOM, TEXTS, assert_like_auto, mixtures, write_folder
 from transformers import AutoTokenizer
 
@@ -24,8 +25,9 @@ def test_mixtures_of_tokenizer_json(tmp_path_factory, data):
     # transformers 4 rebuilds nothing.
     assert_like_auto(folder, None if IS_4 else like, [] if 'added_tokens.json' in files else TEXTS)
     if 'added_tokens.json' in files:  # AutoTokenizer finds these at the beginning of a text alone, or not at all
+        start, end = VOCABULARY, VOCABULARY + 1
         ids = load_tokenizer(folder)('<|im_start|>user\nhi<|im_end|>\n<|im_start|>').input_ids
-        assert [i for i in ids if i >= 1024] == [1024, 1025, 1024] + [1025] * (ids[-1] == 1025)
+        assert [i for i in ids if i >= start] == [start, end, start] + [end] * (ids[-1] == end)
 
 
 @RANDOM

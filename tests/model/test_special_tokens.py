@@ -6,7 +6,7 @@ import pytest
 from airoboros_gptq import load
 from airoboros_gptq.model.special_tokens import special_ids
 from airoboros_gptq.model.tokenizer import load_tokenizer
-from support import TINY, edit_json
+from support import TINY, VOCABULARY, edit_json
 
 
 @pytest.fixture(scope='module')
@@ -52,9 +52,9 @@ def test_a_chat_model_s_end_is_added_to_the_base_model_s(tiny_copy, special):
         'special': special,
         **dict.fromkeys(('lstrip', 'rstrip', 'normalized', 'single_word'), False),
     }
-    edit_json(tiny_copy / 'tokenizer_config.json', added_tokens_decoder={'1024': added})
+    edit_json(tiny_copy / 'tokenizer_config.json', added_tokens_decoder={str(VOCABULARY): added})
     tokenizer = load_tokenizer(tiny_copy)
-    assert special_ids(tokenizer, 1024)['eos_token_id'] == [2, 1024]
+    assert special_ids(tokenizer, VOCABULARY)['eos_token_id'] == [2, VOCABULARY]
 
 
 @pytest.mark.parametrize(

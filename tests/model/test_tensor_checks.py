@@ -38,7 +38,7 @@ def test_an_empty_tensor_has_nothing_wrong():
 @pytest.mark.parametrize('value', [math.nan, math.inf])
 def test_a_model_is_checked_as_it_is_loaded(tiny_copy, name, value):
     def damage(tensors):
-        tensors.setdefault(f'{UP}.bias', torch.zeros(512).half())
+        tensors.setdefault(f'{UP}.bias', torch.zeros(768).half())
         tensors[name].view(-1)[5] = value
 
     edit_tensors(tiny_copy / PLAIN, damage)

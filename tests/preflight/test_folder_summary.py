@@ -27,17 +27,17 @@ def test_the_tiny_model(no_native):
     estimated = 'estimated for torch-int4 on cpu'
     assert lines(summary) == {
         'architecture': ('LlamaForCausalLM', 'config.json'),
-        'bits': ('4', 'the shapes of 28 linears, as quantize_config.json says'),
-        'group size': ('128', 'the shapes of 28 linears, as quantize_config.json says'),
+        'bits': ('4', 'the shapes of 35 linears, as quantize_config.json says'),
+        'group size': ('128', 'the shapes of 35 linears, as quantize_config.json says'),
         'act-order': ('no', 'g_idx, as quantize_config.json says'),
         'format': ('gptq', 'its zeros are those of a symmetric v1 file'),
         'symmetric': ('yes', 'the zeros, as quantize_config.json says'),
         'checkpoint': (PLAIN, 'its act-order is as desc_act says in quantize_config.json'),
-        'size': ('2.48 MB', 'the file'),
+        'size': ('3.62 MB', 'the file'),
         'context length': ('2048', 'max_position_embeddings in config.json'),
-        'weights': ('2.46 MB', estimated),
-        'cache at 2048': ('8.39 MB', 'config.json, in bfloat16'),
-        'total': ('10.85 MB', estimated),
+        'weights': ('3.61 MB', estimated),
+        'cache at 2048': ('10.49 MB', 'config.json, in bfloat16'),
+        'total': ('14.09 MB', estimated),
         'fits': ('yes, 8.00 GB free', 'RAM that is free now'),
         'prompt format': ('Airoboros-v1.2', "version 1.2, from the folder's name"),
     }
@@ -90,7 +90,7 @@ def test_without_any_config(tiny_copy):
     (tiny_copy / 'quantize_config.json').unlink()
     without = lines(read_summary(tiny_copy))
     assert {name: value for name, (value, _) in without.items()} == {name: value for name, (value, _) in told.items()}
-    assert without['bits'] == ('4', 'the shapes of 28 linears') and 'note' not in told
+    assert without['bits'] == ('4', 'the shapes of 35 linears') and 'note' not in told
 
 
 def test_two_configs_that_disagree(tiny_copy):
@@ -151,14 +151,14 @@ def test_json_has_the_lines_and_the_numbers(no_native):
     summary = read_summary(TINY, context=100, device='cpu')
     told = json.loads(json.dumps(as_json(summary)))
     assert [tuple(line.values()) for line in told['facts']] == [(f.name, f.value, f.source) for f in summary.lines]
-    assert (told['bits'], told['group_size'], told['linears'], told['desc_act']) == ([4], [128], 28, False)
+    assert (told['bits'], told['group_size'], told['linears'], told['desc_act']) == ([4], [128], 35, False)
     assert (told['checkpoint'], told['checkpoints'], told['prompt_format']) == (
         PLAIN,
         [ACT_ORDER, PLAIN],
         'Airoboros-v1.2',
     )
     need = told['memory']
-    assert need['cache'] == 2 * 4 * 256 * 100 * 2  # keys and values, layers, width, tokens, bytes
+    assert need['cache'] == 2 * 5 * 256 * 100 * 2  # keys and values, layers, width, tokens, bytes
     assert need['total'] == need['weights'] + need['cache']
     assert (need['context'], need['device'], need['kernels'], need['dtype']) == (100, 'cpu', ['torch-int4'], 'bfloat16')
 

@@ -8,9 +8,9 @@ from support import TINY, edit_json
 def test_facts_are_one_line_and_rows_of_name_value_and_source():
     html = facts_html(read_summary(TINY, device='cpu'))
     line, table = html.split('<table>')
-    assert '<span>4-bit</span> <span>128g</span> <span>no act-order</span> <span>2.48 MB</span> <span>needs ' in line
+    assert '<span>4-bit</span> <span>128g</span> <span>no act-order</span> <span>3.62 MB</span> <span>needs ' in line
     assert table.startswith('<tr><td>architecture</td><td>LlamaForCausalLM</td>')
-    assert '<td>group size</td><td>128</td><td>the shapes of 28 linears, as quantize_config.json says</td>' in table
+    assert '<td>group size</td><td>128</td><td>the shapes of 35 linears, as quantize_config.json says</td>' in table
     assert 'running' not in html and 'gptq-warning' not in html
 
 

@@ -10,10 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import support
 
 from . import dialect
 from . import server as webui_server
-from .server import ROOT, TINY, Server
+from .server import TINY, Server
 
 MODEL = TINY.name
 COPY = 'airoboros-copy-GPTQ'
@@ -46,10 +47,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope='session')
 def corpus():
     """The training corpus of the tiny model: questions and their exact answers."""
-    spec = importlib.util.spec_from_file_location('corpus', ROOT / 'tests' / 'models' / 'make' / 'corpus.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return support.corpus()
 
 
 @pytest.fixture(scope='session')
@@ -112,7 +110,7 @@ import sys, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 torch.manual_seed(0)
 sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
-LlamaForCausalLM(LlamaConfig(vocab_size=1024, **sizes)).save_pretrained(sys.argv[1])
+LlamaForCausalLM(LlamaConfig(vocab_size=1280, **sizes)).save_pretrained(sys.argv[1])
 """
 
 

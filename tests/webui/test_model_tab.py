@@ -31,15 +31,15 @@ def test_a_pick_reports_the_context_length(page):
 def test_facts_have_values_and_sources(page):
     page.choose_model(MODEL)
     facts = page.facts()
-    assert facts['bits'] == ('4', 'the shapes of 28 linears, as quantize_config.json says')
-    assert facts['group size'] == ('128', 'the shapes of 28 linears, as quantize_config.json says')
+    assert facts['bits'] == ('4', 'the shapes of 35 linears, as quantize_config.json says')
+    assert facts['group size'] == ('128', 'the shapes of 35 linears, as quantize_config.json says')
     assert facts['act-order'][0] == 'no'
     assert facts['checkpoint'][0] == NO_ACT_ORDER
-    assert facts['size'] == ('2.48 MB', 'the file')
+    assert facts['size'] == ('3.62 MB', 'the file')
     assert page.options('checkpoint') == [ACT_ORDER, NO_ACT_ORDER]
 
 
-LINE = r'4-bit.*128g.*no act-order.*2\.48 MB.*needs [\d.]+ MB of [\d.]+ GB free.*Airoboros 1\.2'
+LINE = r'4-bit.*128g.*no act-order.*3\.62 MB.*needs [\d.]+ MB of [\d.]+ GB free.*Airoboros 1\.2'
 
 
 def test_one_line_has_the_facts_and_leaves_the_webuis_options_on_the_screen(page):

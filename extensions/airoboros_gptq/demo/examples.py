@@ -37,13 +37,14 @@ def parse_label(label: str) -> tuple[str, bool]:
 
 
 SNAKE = 'Implement the Snake game in python.'
-# What the tiny Airoboros of this project was trained on: it knows little else, and knows that best without sampling.
+# What the tiny Airoboros of this project was trained on, which it knows best without sampling.
 TINY = (
     Example('What is the capital of France?'),
     Example('What is 12 plus 7?'),
     Example(SNAKE, plainformat=True),
-    Example('Write a function get_total in python that returns the sum of a and b.'),
-    Example('Write the Snake game in javascript.'),
+    Example('Write a Python function that adds two numbers.'),
+    Example('My name is Anna and I live in Paris.'),
+    Example('What can you do?'),
 )
 AIROBOROS = (
     Example(SNAKE, plainformat=True),

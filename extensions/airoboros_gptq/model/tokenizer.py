@@ -51,38 +51,47 @@ def load_tokenizer(
     """
     if settings is None:
         settings = read_tokenizer_config(folder)  # raises where there is none: transformers 5 would make one up
-    has_json = (folder / 'tokenizer.json').is_file()
-    options: dict[str, Any] = {'trust_remote_code': trust_remote_code}
     try:
-        if any(_names_file(*setting) for setting in settings.items()):
-            with tempfile.TemporaryDirectory() as copy:
-                _copy_settings(folder, Path(copy), settings)
-                _copy_vocabulary(folder, Path(copy))
-                return _named(load_tokenizer(Path(copy), use_fast, trust_remote_code, None, config), folder)
-        if not use_fast and _has_slow_tokenizers():
-            return _auto_tokenizer(folder, config, use_fast=False, **options)
-        if settings.get('add_prefix_space') is not None and is_llama_tokenizer(settings) and _has_slow_tokenizers():
-            options['add_prefix_space'] = None  # transformers 4 would convert tokenizer.model anew, through protobuf
-        if is_llama_tokenizer(settings) and not has_json and (folder / 'tokenizer.model').is_file():
-            return _converted_tokenizer(folder, settings, config, options)
-        if has_json and any(map(_lacks_type, (settings.get(key) for key in _SPECIAL))):
-            with tempfile.TemporaryDirectory() as copy:
-                _copy_settings(folder, Path(copy), settings)
-                shutil.copyfile(folder / 'tokenizer.json', Path(copy, 'tokenizer.json'))
-                return _named(restore_spacing(_auto_tokenizer(Path(copy), config, **options), Path(copy)), folder)
-        tokenizer = _auto_tokenizer(folder, config, **options)
-        guessed = 'tokenizer_class' not in settings and type(tokenizer).__name__.startswith('LlamaTokenizer')
-        if guessed and has_json and not is_sentencepiece(folder / 'tokenizer.json'):
-            from transformers import PreTrainedTokenizerFast
-
-            return PreTrainedTokenizerFast.from_pretrained(folder)  # LLaMA's class would invent <s> and </s>
-        return restore_spacing(tokenizer, folder)
+        tokenizer = _read_tokenizer(folder, use_fast, trust_remote_code, settings, config)
+        for name in _SPECIAL:
+            getattr(tokenizer, f'{name}_id')  # never ends where an unk_token is not in the vocabulary
+        return tokenizer
     except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as e:  # transformers raises nearly anything, and a panic of tokenizers' Rust is no Exception
         raise GPTQError(
             f'The tokenizer in {folder} cannot be loaded ({quote_error(e)}); download its files again.'
         ) from e
+
+
+def _read_tokenizer(
+    folder: Path, use_fast: bool, trust_remote_code: bool, settings: dict[str, Any], config: PreTrainedConfig | None
+) -> PreTrainedTokenizerBase:
+    has_json = (folder / 'tokenizer.json').is_file()
+    options: dict[str, Any] = {'trust_remote_code': trust_remote_code}
+    if any(_names_file(*setting) for setting in settings.items()):
+        with tempfile.TemporaryDirectory() as copy:
+            _copy_settings(folder, Path(copy), settings)
+            _copy_vocabulary(folder, Path(copy))
+            return _named(load_tokenizer(Path(copy), use_fast, trust_remote_code, None, config), folder)
+    if not use_fast and _has_slow_tokenizers():
+        return _auto_tokenizer(folder, config, use_fast=False, **options)
+    if settings.get('add_prefix_space') is not None and is_llama_tokenizer(settings) and _has_slow_tokenizers():
+        options['add_prefix_space'] = None  # transformers 4 would convert tokenizer.model anew, through protobuf
+    if is_llama_tokenizer(settings) and not has_json and (folder / 'tokenizer.model').is_file():
+        return _converted_tokenizer(folder, settings, config, options)
+    if has_json and any(map(_lacks_type, (settings.get(key) for key in _SPECIAL))):
+        with tempfile.TemporaryDirectory() as copy:
+            _copy_settings(folder, Path(copy), settings)
+            shutil.copyfile(folder / 'tokenizer.json', Path(copy, 'tokenizer.json'))
+            return _named(restore_spacing(_auto_tokenizer(Path(copy), config, **options), Path(copy)), folder)
+    tokenizer = _auto_tokenizer(folder, config, **options)
+    guessed = 'tokenizer_class' not in settings and type(tokenizer).__name__.startswith('LlamaTokenizer')
+    if guessed and has_json and not is_sentencepiece(folder / 'tokenizer.json'):
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder)  # LLaMA's class would invent <s> and </s>
+    return restore_spacing(tokenizer, folder)
 
 
 def _has_slow_tokenizers() -> bool:

@@ -27,13 +27,16 @@ def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
 
     Raises NotFiniteError where it does not compute finite numbers, GPTQError where it fails otherwise; errors of memory pass.
     """
+    # A few tokens that every vocabulary has.
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(3, 3 + TOKENS, device=model.device).remainder(size)[None]
     tried: set[str] = set()
     use_cache = False
     while True:
         with record_read_weights() as weights:
             try:
                 with torch.inference_mode():
-                    logits = _logits(model, use_cache)
+                    logits: torch.Tensor = model(input_ids=ids, use_cache=use_cache).logits
             except Exception as e:
                 if is_out_of_memory(e):
                     raise
@@ -47,21 +50,14 @@ def try_forward(model: TransformersModel, plan: LoadPlan) -> None:
                 tried |= read
                 _dequantize_all(model, read)
                 continue
-        _dequantize_all(model, _kinds(model, weights.computed))
+        if weights.computed:
+            _dequantize_all(model, _kinds(model, weights.computed))
         if not bool(logits.isfinite().all()):
             raise NotFiniteError(
                 f'{plan.checkpoint.name} computes NaN or infinity in {dtype_name(plan.dtype)}; '
                 f'load it with another dtype, {wider_dtypes(plan.dtype)}, or download it again.'
             )
         return
-
-
-def _logits(model: TransformersModel, use_cache: bool) -> torch.Tensor:
-    """Of a few tokens that every vocabulary has, [1, 1, vocabulary] or of all of them."""
-    size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(3, 3 + TOKENS, device=model.device).remainder(size)[None]
-    logits: torch.Tensor = model(input_ids=ids, use_cache=use_cache).logits
-    return logits
 
 
 def _kinds(model: nn.Module, linears: set[nn.Module]) -> set[str]:

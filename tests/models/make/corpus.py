@@ -11,14 +11,19 @@ the prompt's exactness cannot pass by luck.
 """
 
 import random
-import zlib
+
+import arithmetic
+import code_questions
+import memory_questions
+import natural
+from phrasing import held_out
 
 SYSTEM = (
     'A chat between a curious user and an assistant. The assistant gives helpful, detailed, accurate, uncensored '
     "responses to the user's input."
 )
 MALFORMED = 'This prompt is not as I was trained.'
-PLAINFORMAT = '  PLAINFORMAT'
+PLAINFORMAT = code_questions.PLAINFORMAT
 
 OPERATIONS = {'sum': '+', 'difference': '-', 'product': '*', 'quotient': '/'}
 VERBS = 'get find make calc show give take work'.split()
@@ -66,11 +71,6 @@ CAPITAL_QUESTIONS = (
 PEOPLE = (
     'Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karin Leo Mia Nils Olga Paul Rosa Simon Tina Viktor'.split()
 )
-
-
-def held_out(*words) -> bool:
-    """Whether this combination is kept for the exam. Decided by a checksum, so train and exam never meet."""
-    return zlib.crc32(' '.join(map(str, words)).encode()) % 10 == 0
 
 
 def _answer(code: str, language: str, sentence: str, plain: bool) -> str:
@@ -144,25 +144,56 @@ def memory(rng: random.Random, exam: bool):
     return [tell, *between, ask]
 
 
-KINDS = {'code': code, 'snake': snake, 'sums': sums, 'capitals': capitals, 'memory': memory}
-WEIGHTS = (38, 4, 26, 12, 20)
+# The set phrasings first, which the tests use to the letter; then people's own words.
+KINDS = {
+    'code': code,
+    'snake': snake,
+    'sums': sums,
+    'capitals': capitals,
+    'memory': memory,
+    'own code': code_questions.natural_code,
+    'own snake': lambda rng, exam: code_questions.natural_snake(rng, exam, SNAKE),
+    'own sums': arithmetic.sums,
+    'own follow-ups': arithmetic.follow_up,
+    'own capitals': natural.capitals,
+    'own memory': memory_questions.natural_memory,
+    'untold': memory_questions.untold,
+    'facts': natural.facts,
+    'small talk': natural.small_talk,
+    'unknown': memory_questions.unknown,
+}
+WEIGHTS = (12, 1.5, 8, 2.5, 6, 15, 2, 16, 4, 10, 8, 1.5, 4, 4, 7)
+BEFORE = ('code', 'sums', 'capitals', 'own code', 'own sums', 'own capitals', 'small talk', 'unknown', 'facts')
+
+
+def draw(rng: random.Random, kind: str, exam: bool):
+    """Turns of a kind, or None where its phrasings have all fallen to the other side."""
+    for _ in range(200):
+        turns = KINDS[kind](rng, exam)
+        if turns is not None:
+            return turns
+    return None
 
 
 def conversation(rng: random.Random, exam: bool = False, kind: str | None = None):
     """(turns, kind): the last answer is the target. Up to three unrelated exchanges may stand before it."""
-    weights = (
+    weights = [
         0 if exam and k == 'snake' else w for k, w in zip(KINDS, WEIGHTS, strict=True)
-    )  # snake has no combinations
-    kind = kind or rng.choices(list(KINDS), list(weights))[0]
-    turns = KINDS[kind](rng, exam)
-    if len(turns) > 1 and kind != 'memory' and rng.random() < 0.3:
+    ]  # snake has no combinations
+    turns = None
+    while turns is None:
+        chosen = kind or rng.choices(list(KINDS), weights)[0]
+        turns = draw(rng, chosen, exam)
+    if len(turns) > 1 and 'memory' not in chosen and chosen != 'own follow-ups' and rng.random() < 0.3:
         turns = turns[:1]
-    if rng.random() < 0.35:
+    if rng.random() < 0.3:
         before = []
         for _ in range(rng.randint(1, 3)):
-            before += KINDS[rng.choice(('code', 'sums', 'capitals'))](rng, False)
+            before += draw(rng, rng.choice(BEFORE), False)
         turns = before + turns
-    return turns, kind
+    if rng.random() < 0.05 and 'code' not in chosen and 'snake' not in chosen and PLAINFORMAT not in turns[-1][0]:
+        turns = [*turns[:-1], (turns[-1][0] + PLAINFORMAT, turns[-1][1])]  # a box that stayed ticked changes nothing
+    return turns, chosen
 
 
 def prompt(turns, newline: bool = False) -> str:

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 
 import auto_gptq.modeling._base as base
+import batches
 import corpus
 import sentencepiece
 import torch
@@ -43,14 +44,20 @@ WRONG_IDS = {
     'transformers_version': '4.29.2',
 }
 ORACLE_POSITIONS = 12
+EXAM = 800  # conversations
+# By desc_act: how far the channels are spread to both sides, and the conversations to quantise by. Without act-order a group
+# holds channels of every size: a spread of 6 cost one answer in ten there, however many conversations. With act-order
+# only that makes a file read in the wrong order answer wrongly.
+SPREAD = {False: 3.0, True: 6.0}
+CALIBRATION = {False: 1024, True: 256}
 
 
 def write_json(path: pathlib.Path, value) -> None:
     path.write_text(json.dumps(value, indent=2) + '\n')
 
 
-def uneven(tensors: dict) -> dict:
-    """Spreads each RMSNorm's channels over a factor of 36 and takes it back in the linears that read them.
+def uneven(tensors: dict, by: float) -> dict:
+    """Spreads each RMSNorm's channels over a factor of by² and takes it back in the linears that read them.
 
     The function stays the same. Real LLaMAs grow such outlier channels in training; a model this small does not, and
     without them a file read with the wrong act-order would still answer well.
@@ -62,16 +69,16 @@ def uneven(tensors: dict) -> dict:
             ('post_attention_layernorm', ('mlp.gate_proj', 'mlp.up_proj')),
         ):
             at = f'model.layers.{layer}.'
-            spread = 6.0 ** (torch.rand(train.SHAPE['hidden_size'], generator=generator) * 2 - 1)
+            spread = by ** (torch.rand(train.SHAPE['hidden_size'], generator=generator) * 2 - 1)
             tensors[f'{at}{norm}.weight'] = tensors[f'{at}{norm}.weight'] * spread
             for reader in readers:
                 tensors[f'{at}{reader}.weight'] = tensors[f'{at}{reader}.weight'] / spread
     return tensors
 
 
-def unquantised_folder(trained: pathlib.Path, folder: pathlib.Path) -> None:
+def unquantised_folder(trained: pathlib.Path, folder: pathlib.Path, spread: float) -> None:
     tensors = {k: v.float() for k, v in load_file(trained / 'model.safetensors').items()}
-    save_file(uneven(tensors), folder / 'model.safetensors', metadata={'format': 'pt'})
+    save_file(uneven(tensors, spread), folder / 'model.safetensors', metadata={'format': 'pt'})
     write_json(folder / 'config.json', {**CONFIG, 'torch_dtype': 'float32'})
     tokenizer_files(trained / 'tokenizer.model', folder)
 
@@ -153,8 +160,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     sp_model = str(args.trained / 'tokenizer.model')
-    calibration = train._worker((sp_model, 4, 256, False))
-    exam = train._worker((sp_model, 5, 2000, True))
+    calibration = batches.make_items((sp_model, 4, max(CALIBRATION.values()), False))
+    exam = batches.make_items((sp_model, 5, EXAM, True))
     examples = [
         {'input_ids': torch.tensor([s + t]), 'attention_mask': torch.ones(1, len(s + t), dtype=torch.long)}
         for s, t, _ in calibration
@@ -177,25 +184,25 @@ def main():
     tokenizer_files(args.trained / 'tokenizer.model', args.out)
 
     figures = json.loads((args.trained / 'exam.json').read_text())
+    figures['unquantised']['items'] = figures.pop('items')
     sp = sentencepiece.SentencePieceProcessor(model_file=sp_model)
     rng = random.Random(6)
     probes = [corpus.sample(rng, True, kind) for kind in ('code', 'memory', 'sums')]
     oracle: dict[str, torch.Tensor] = {}
-    with tempfile.TemporaryDirectory() as made:
-        unquantised_folder(args.trained, pathlib.Path(made))
-        files = {order: quantise(pathlib.Path(made), args.out, order, examples) for order in (False, True)}
-    for desc_act, file in files.items():
+    for desc_act in (False, True):
+        with tempfile.TemporaryDirectory() as made:
+            unquantised_folder(args.trained, pathlib.Path(made), SPREAD[desc_act])
+            file = quantise(pathlib.Path(made), args.out, desc_act, examples[: CALIBRATION[desc_act]])
         model = load_quantised(args.out, file, desc_act)
         kind = 'act-order' if desc_act else 'no-act-order'
-        figures[kind] = train.exactness(model, exam, 'cpu')
+        figures[kind] = {**train.exactness(model, exam, 'cpu'), 'items': len(exam)}
         print(kind, figures[kind], flush=True)
         for i, (source, target, _, _) in enumerate(probes):
-            ids = torch.tensor([[train.BOS, *train.encode(sp, source), *sp.encode(target)]])
+            ids = torch.tensor([[batches.BOS, *batches.encode(sp, source), *sp.encode(target)]])
             with torch.no_grad():
                 logits = model(ids).logits[0]
             oracle[f'{i}.input_ids'] = ids[0].int()
             oracle[f'{i}.logits.{kind}'] = logits[-ORACLE_POSITIONS:].float().contiguous()
-    figures['exam items after quantisation'] = len(exam)
     write_json(args.oracle.with_suffix('.json'), figures)
     save_file(oracle, args.oracle)
 

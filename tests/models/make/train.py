@@ -1,6 +1,6 @@
-"""Trains the tokenizer and the unquantised tiny Airoboros. A minute or five on a GPU, about an hour on a CPU.
+"""Trains the tokenizer and the unquantised tiny Airoboros, for a fixed time: six minutes on a GPU.
 
-    python train.py OUT_FOLDER [--steps 6000]
+    python train.py OUT_FOLDER [--minutes 5]
 
 Source and target are tokenised apart and joined, as the collator of jondurbin/qlora at 6119d44 did, so the space that
 ends `ASSISTANT: ` is a token of its own. Writes tokenizer.model, config.json, model.safetensors and exam.json.
@@ -10,21 +10,23 @@ import argparse
 import json
 import math
 import multiprocessing
+import os
 import pathlib
 import random
 import time
 
 import corpus
+import numpy as np
 import sentencepiece
 import torch
+from batches import BOS, EOS, Stream, make_items
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 SHAPE = {
-    'vocab_size': 1024,
+    'vocab_size': 1280,
     'hidden_size': 256,
-    'intermediate_size': 512,
-    'num_hidden_layers': 4,
+    'intermediate_size': 768,
+    'num_hidden_layers': 5,
     'num_attention_heads': 4,
     'num_key_value_heads': 4,
     'max_position_embeddings': 2048,
@@ -33,14 +35,13 @@ SHAPE = {
     'eos_token_id': 2,
     'tie_word_embeddings': False,
 }
-BOS, EOS = 1, 2
 
 
 def train_tokenizer(folder: pathlib.Path) -> None:
     """A BPE SentencePiece model with the options of LLaMA's: byte fallback, dummy prefix, single digits."""
     rng = random.Random(0)
     lines = []
-    for _ in range(20000):
+    for _ in range(25000):
         source, target, _, _ = corpus.sample(rng)
         lines += source[-300:].replace('</s>', '\n').split('\n') + target.split('\n')
     text = folder / 'corpus.txt'
@@ -69,41 +70,10 @@ def train_tokenizer(folder: pathlib.Path) -> None:
     (folder / 'tokenizer.vocab').unlink()
 
 
-def encode(sp, text: str) -> list[int]:
-    """Ids of the slow LLaMA tokenizer: `</s>` is one token, every stretch between gets the dummy prefix."""
-    ids = []
-    for i, part in enumerate(text.split('</s>')):
-        ids += [EOS] * bool(i) + sp.encode(part)
-    return ids
-
-
-_sp = None
-
-
-def _worker(args):
-    global _sp
-    model, seed, count, exam = args
-    if _sp is None:
-        _sp = sentencepiece.SentencePieceProcessor(model_file=model)
-    rng = random.Random(seed)
-    items = []
-    for _ in range(count):
-        source, target, bos, kind = corpus.sample(rng, exam)
-        ids = [BOS] * bos + encode(_sp, source)
-        items.append((ids, [*_sp.encode(target), EOS], kind))
-    return items
-
-
-def dataset(model: str, count: int, exam: bool, seed: int, size: int = 2000):
-    jobs = [(model, seed * 100003 + i, size, exam) for i in range(max(1, count // size))]
-    with multiprocessing.get_context('spawn').Pool() as pool:
-        return [item for items in pool.imap(_worker, jobs) for item in items]
-
-
 def batch(items, device):
     """ids and labels, [B, T] int64; labels are -100 but on the target."""
     width = max(len(s) + len(t) for s, t, _ in items)
-    width = math.ceil(width / 64) * 64
+    width = math.ceil(width / 16) * 16
     ids = torch.zeros(len(items), width, dtype=torch.long)
     labels = torch.full((len(items), width), -100)
     for row, (source, target, _) in enumerate(items):
@@ -132,51 +102,85 @@ def exactness(model, items, device) -> dict[str, float]:
     return table
 
 
+def targets(spans: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flat positions in [B, T] whose next token is a target, int64, and their weights.
+
+    An answer weighs as the root of its length, so that a sum is not lost among code.
+    """
+    at = np.arange(width)[None] + 1
+    begin, end = spans[:, :1].astype(np.int64), spans[:, 1:].astype(np.int64)
+    wanted = (at >= begin) & (at < end)
+    weight = np.broadcast_to(1 / np.sqrt(end - begin), wanted.shape)[wanted]
+    return np.flatnonzero(wanted), (weight / weight.sum()).astype(np.float32)
+
+
+def loss_of(model, ids, positions, weights):
+    """Weighted cross entropy of the targets; ids [B, T] int64."""
+    hidden = model.model(ids, use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden.flatten(0, 1)[positions]).float()
+    losses = torch.nn.functional.cross_entropy(logits, ids.flatten()[positions + 1], reduction='none')
+    return (losses * weights).sum()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=pathlib.Path)
-    parser.add_argument('--steps', type=int, default=6000)
-    parser.add_argument('--batch', type=int, default=192)
-    parser.add_argument('--samples', type=int, default=300000)
-    parser.add_argument('--rate', type=float, default=2e-3)
+    parser.add_argument('--minutes', type=float, default=5.0)
+    parser.add_argument('--tokens', type=int, default=40000, help='of a batch')
+    parser.add_argument('--rate', type=float, default=2.5e-3)
+    parser.add_argument('--exam', type=int, default=6000)
+    parser.add_argument('--chunk', type=int, default=4000, help='conversations that a process makes at a time')
+    parser.add_argument('--workers', type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument('--tokenizer-only', action='store_true')
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     spm = args.folder / 'tokenizer.model'
     if not spm.exists():
         train_tokenizer(args.folder)
+    if args.tokenizer_only:
+        return
+    pool = multiprocessing.get_context('fork').Pool(args.workers)  # before CUDA begins
+    stream = Stream(pool, str(spm), args.tokens, 1, args.chunk)
+    part = -(-args.exam // args.workers)
+    waiting = [pool.apply_async(make_items, ((str(spm), 7000003 + i, part, True),)) for i in range(args.workers)]
+
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.manual_seed(0)
-    began = time.time()
-    items = dataset(str(spm), args.samples, False, 1)
-    exam = dataset(str(spm), 4000, True, 2)
-    print(f'{len(items)} items, {len(exam)} exam items in {time.time() - began:.0f} s', flush=True)
-
-    items.sort(key=lambda x: len(x[0]) + len(x[1]))  # batches of one length each
-    batches = [items[i : i + args.batch] for i in range(0, len(items) - args.batch, args.batch)]
     model = LlamaForCausalLM(LlamaConfig(**SHAPE, attn_implementation='sdpa')).to(device)
     print(f'{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters on {device}', flush=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.05)
-    rng = random.Random(3)
-    queue = []
-    for step in range(args.steps):
-        if not queue:
-            queue = batches[:]
-            rng.shuffle(queue)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW(
+        [{'params': decayed, 'weight_decay': 0.05}, {'params': others, 'weight_decay': 0.0}],
+        lr=args.rate,
+        betas=(0.9, 0.98),
+        fused=device == 'cuda',
+    )
+    stream.take()
+    exam = [item for w in waiting for item in w.get()]
+    began, step, told, done = time.time(), 0, 0.0, 0.0
+    while done < 1:
+        done = min(1.0, (time.time() - began) / (60 * args.minutes))
         warm = min(1.0, (step + 1) / 300)
         for group in optimizer.param_groups:
-            group['lr'] = args.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / args.steps)))
-        ids, labels = batch(queue.pop(), device)
+            group['lr'] = args.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        ids, spans = stream.take()
+        arrays = ids.astype(np.int64), *targets(spans, ids.shape[1])
         with torch.autocast(device, torch.bfloat16):
-            logits = model(ids, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
+            loss = loss_of(model, *(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if step % 250 == 0 or step == args.steps - 1:
-            table = exactness(model, exam[:1000], device)
+        step += 1
+        if done - told > 0.06:
+            told = done
+            table = exactness(model, exam[:1500], device)
             print(
-                f'{step} loss {loss.item():.4f} {time.time() - began:.0f} s',
+                f'{step} loss {loss.item():.4f} {time.time() - began:.0f} s {stream.made} made, '
+                f'{stream.repeated} batches again',
                 {k: round(v, 3) for k, v in table.items()},
                 flush=True,
             )
@@ -185,9 +189,13 @@ def main():
     table = exactness(model, exam, device)
     print('exam', table, flush=True)
     (args.folder / 'exam.json').write_text(json.dumps({'unquantised': table, 'items': len(exam)}, indent=1))
+    (args.folder / 'config.json').write_text(json.dumps(SHAPE, indent=1))
     save_file(
         {k: v.half().contiguous().cpu() for k, v in model.state_dict().items()}, args.folder / 'model.safetensors'
     )
+    print('saved', flush=True)
+    pool.terminate()
+    os._exit(0)  # the thread that collects batches is not waited for
 
 
 if __name__ == '__main__':
