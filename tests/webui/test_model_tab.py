@@ -43,6 +43,10 @@ LINE = r'4-bit.*128g.*no act-order.*3\.62 MB.*needs [\d.]+ MB of [\d.]+ GB free.
 
 
 def test_one_line_has_the_facts_and_leaves_the_webuis_options_on_the_screen(page):
+    page.load(MODEL)
+    page.press('Unload')  # of a loaded model the line says how it runs
+    expect(page.status).to_have_text('Model unloaded')
+    page.idle()
     page.choose_model('plain-llama')
     page.choose_model(MODEL)
     panel = page.page.locator('.gptq-facts')
