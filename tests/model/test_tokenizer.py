@@ -226,6 +226,12 @@ def test_broken_tokenizer_files_are_one_sentence(tiny_copy):
     assert 'tokenizer.model is not a SentencePiece model; download it again' in sentence_of(tiny_copy)
 
 
+def test_an_unknown_token_that_the_vocabulary_lacks_is_one_sentence(tiny_copy):
+    """transformers looks for its id without end."""
+    (tiny_copy / 'special_tokens_map.json').write_text('{"unk_token": {"lstrip": false}}')
+    assert 'download its files again' in sentence_of(tiny_copy)
+
+
 def test_the_decoder_of_the_checked_in_json_is_llama_s():
     """keep_leading_space knows it by this shape; another shape would silently lose indentation while streaming."""
     decoder = json.loads((TINY / 'tokenizer.json').read_text(encoding='utf-8'))['decoder']

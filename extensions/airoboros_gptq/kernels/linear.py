@@ -58,8 +58,7 @@ class GPTQLinear(nn.Linear):
     def dequantize(self) -> torch.Tensor:
         """The weight [out_features, in_features] as the kernel has it: what it makes of the identity."""
         with torch.no_grad():
-            eye = torch.eye(self.in_features, dtype=self._dtype, device=self.qweight.device)
-            return self.kernel(eye).T.contiguous()
+            return _times_identity(self.kernel, self.in_features, self._dtype, self.qweight.device).T.contiguous()
 
     def to_plain(self) -> nn.Linear:
         """An ordinary linear with the weight dequantised."""
@@ -103,6 +102,12 @@ class GPTQLinear(nn.Linear):
         return f'{s.in_features}, {s.out_features}, bits={s.bits}, group_size={s.group_size}, kernel={self.kernel.name}'
 
 
+def _times_identity(kernel: nn.Module, in_features: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """The weight [in_features, out_features] as the kernel has it."""
+    weight: torch.Tensor = kernel(torch.eye(in_features, dtype=dtype, device=device))
+    return weight
+
+
 class _Differentiable(torch.autograd.Function):
     """Any kernel, with the derivative by its input, as training a LoRA needs it. Right rather than fast: for dx = dy wᵀ the
     weight is asked of the kernel itself, as what it makes of the identity, one linear at a time.
@@ -116,5 +121,5 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy: torch.Tensor):
         with torch.no_grad():
-            weight = ctx.kernel(torch.eye(ctx.in_features, dtype=dy.dtype, device=dy.device))
+            weight = _times_identity(ctx.kernel, ctx.in_features, dy.dtype, dy.device)
         return dy @ weight.T, None

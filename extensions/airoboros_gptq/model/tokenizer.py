@@ -53,8 +53,7 @@ def load_tokenizer(
         settings = read_tokenizer_config(folder)  # raises where there is none: transformers 5 would make one up
     try:
         tokenizer = _read_tokenizer(folder, use_fast, trust_remote_code, settings, config)
-        for name in _SPECIAL:
-            getattr(tokenizer, f'{name}_id')  # never ends where an unk_token is not in the vocabulary
+        _ = tokenizer.unk_token_id  # never ends where that token is not in the vocabulary
         return tokenizer
     except (GPTQError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 
 from ...kernels.triton.dtypes import TRITON_TYPES
+from .activation import tanh
 from .captured_graph import address_table
 
 SPLITS, BLOCK = 32, 64
@@ -63,7 +64,7 @@ def decode_attention_kernel(
             tl.store(values + length * VALUE_DIM + e, v_new, mask=in_value)
             m_i = tl.sum(q.to(tl.float32) * k_new.to(tl.float32)[None, :], 1) * scale
             if HAS_SOFTCAP:
-                m_i = softcap * (1 - 2 / (tl.exp(2 * m_i / softcap) + 1))
+                m_i = softcap * tanh(m_i / softcap)
             l_i += 1
             acc += v_new.to(tl.float32)[None, :]
         begin = first + split * share
@@ -75,7 +76,7 @@ def decode_attention_kernel(
             v = tl.load(values + t[:, None] * VALUE_DIM + e[None, :], mask=inside[:, None] & in_value[None, :], other=0)
             s = tl.dot(q, k, input_precision='ieee') * scale
             if HAS_SOFTCAP:
-                s = softcap * (1 - 2 / (tl.exp(2 * s / softcap) + 1))
+                s = softcap * tanh(s / softcap)
             s = tl.where(inside[None, :], s, float('-inf'))
             m_new = tl.maximum(m_i, tl.max(s, 1))
             rescale = tl.exp(m_i - m_new)

@@ -150,14 +150,14 @@ class DecodeGraph(CapturedGraph):
         config = self._launch_config(linear, 'residual')
         bias, scale = linear.bias, self._plan.scales.residual
         targets = self._hidden, self._normed, self._sums_of_squares
-        readers = reader
+        next_reader = reader
         if post_norm is not None:  # which needs the whole of what it norms
-            targets, readers = (self._branch, self._unused, self._branch_squares), None
+            targets, next_reader = (self._branch, self._unused, self._branch_squares), None
         step.residual_linear_kernel[(config.programs,)](
             x, *targets, self._hidden if bias is None else bias, weight,
-            self._token if readers is None else _scatter(readers), *linear.weight_args(),
-            1 if readers is None else readers.kernel.input_size, scale if post_norm is None else 1.0,
-            ADD=post_norm is None, HAS_BIAS=bias is not None, **_reader(readers), **config.settings, **self._pdl,
+            self._token if next_reader is None else _scatter(next_reader), *linear.weight_args(),
+            1 if next_reader is None else next_reader.kernel.input_size, scale if post_norm is None else 1.0,
+            ADD=post_norm is None, HAS_BIAS=bias is not None, **_reader(next_reader), **config.settings, **self._pdl,
         )  # fmt: skip
         self._blocks = config.programs
         if post_norm is not None:

@@ -53,7 +53,8 @@ def through_layers(plan, ids: torch.Tensor, attend: Attend) -> torch.Tensor:
         attended = attend(i, qkv.view(len(ids), plan.heads + 2 * plan.kv_heads, plan.head_dim))
         _add_branch_(hidden, layer.out, permute_columns(attended, layer.out.order), layer.attention_post_norm, plan)
         if layer.experts is not None:
-            hidden += scales.residual * layer.experts(rms_norm(hidden, layer.mlp_norm, plan.epsilon, None)[None])[0]
+            experts = layer.experts(rms_norm(hidden, layer.mlp_norm, plan.epsilon, None)[None])[0]
+            hidden.add_(experts, alpha=scales.residual)
         else:
             normed = rms_norm(hidden, layer.mlp_norm, plan.epsilon, layer.gate_up.order)
             activated = gated(layer.gate_up.forward_batch(normed), plan.activation)
